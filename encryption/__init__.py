@@ -1,0 +1,1 @@
+"""Secrets at rest: one model field over cryptography's MultiFernet."""

@@ -1,0 +1,192 @@
+"""Django settings. Every value that differs between installations comes from the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from loanpoll_site.environment import MAKE_SECRET, Environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Environment(BASE_DIR)
+
+DEBUG = env.flag("DEBUG", default=False)
+SECRET_KEY = env.text("SECRET_KEY", how=f"Make one with: {MAKE_SECRET}")
+SECRET_KEY_FALLBACKS = env.names("SECRET_KEY_FALLBACKS", [])
+LOANPOLL_ALLOW_PRIVATE_HOSTS = env.flag("LOANPOLL_ALLOW_PRIVATE_HOSTS", default=False)
+PUBLIC_BASE_URL = env.url(
+    "PUBLIC_BASE_URL",
+    example="https://loanpoll.example.co.ke",
+    allow_http=LOANPOLL_ALLOW_PRIVATE_HOSTS,
+)
+ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", [])
+if not ALLOWED_HOSTS and not DEBUG:
+    raise ImproperlyConfigured(
+        "ALLOWED_HOSTS is not set. Example: ALLOWED_HOSTS=loanpoll.example.co.ke. "
+        "List the host names people and Safaricom use, with commas."
+    )
+CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS", [])
+
+FIELD_ENCRYPTION_KEYS = env.field_keys("FIELD_ENCRYPTION_KEYS")
+CRON_SECRET = env.text("CRON_SECRET", "")
+LOANPOLL_TASKS = env.choice("LOANPOLL_TASKS", "inline", ("inline", "queue"))
+
+MPESA_SANDBOX_URL = env.url(
+    "MPESA_SANDBOX_URL",
+    "https://sandbox.safaricom.co.ke",
+    example="https://sandbox.safaricom.co.ke",
+    allow_http=LOANPOLL_ALLOW_PRIVATE_HOSTS,
+)
+MPESA_PRODUCTION_URL = env.url(
+    "MPESA_PRODUCTION_URL",
+    "https://api.safaricom.co.ke",
+    example="https://api.safaricom.co.ke",
+    allow_http=LOANPOLL_ALLOW_PRIVATE_HOSTS,
+)
+# The twelve addresses of contracts/mpesa.md 5.5 (portal list, checked 2026-09-06).
+SAFARICOM_CALLBACK_IPS = [
+    *(f"196.201.214.{last}" for last in (200, 206, 207, 208)),
+    *(f"196.201.213.{last}" for last in (44, 114)),
+    *(f"196.201.212.{last}" for last in (69, 74, 127, 129, 136, 138)),
+]
+MPESA_CALLBACK_ALLOWED_IPS = env.names("MPESA_CALLBACK_ALLOWED_IPS", SAFARICOM_CALLBACK_IPS)
+TRUSTED_PROXY_COUNT = env.number("TRUSTED_PROXY_COUNT", 0)
+
+# Seconds, all of them. The reasons for the defaults stand in docs/reference/settings.md.
+LOANPOLL_HTTP_CONNECT_TIMEOUT = env.seconds("LOANPOLL_HTTP_CONNECT_TIMEOUT", 5)
+LOANPOLL_HTTP_READ_TIMEOUT = env.seconds("LOANPOLL_HTTP_READ_TIMEOUT", 60)
+LOANPOLL_RECHECK_MAX_AGE = env.seconds("LOANPOLL_RECHECK_MAX_AGE", 10)
+LOANPOLL_STATUS_QUERY_AFTER = env.seconds("LOANPOLL_STATUS_QUERY_AFTER", 300)
+LOANPOLL_NOT_FOUND_INTERVAL = env.seconds("LOANPOLL_NOT_FOUND_INTERVAL", 600)
+LOANPOLL_RESEND_AFTER = env.seconds("LOANPOLL_RESEND_AFTER", 3600)
+LOANPOLL_RESEND_UNTIL = env.seconds("LOANPOLL_RESEND_UNTIL", 86400)
+LOANPOLL_UNKNOWN_REVIEW_AFTER = env.seconds("LOANPOLL_UNKNOWN_REVIEW_AFTER", 86400)
+LOANPOLL_BACKOFF_BASE = env.seconds("LOANPOLL_BACKOFF_BASE", 60)
+LOANPOLL_POLL_INTERVAL = env.seconds("LOANPOLL_POLL_INTERVAL", 300)
+LOANPOLL_POLL_GRACE = env.seconds("LOANPOLL_POLL_GRACE", 600)
+LOANPOLL_HTTP_PASS_BUDGET = env.seconds("LOANPOLL_HTTP_PASS_BUDGET", 25)
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "rest_framework_api_key",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_crontab",
+    "mpesa",
+    "partners",
+    "loans",
+    "disbursements",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "loanpoll_site.urls"
+WSGI_APPLICATION = "loanpoll_site.wsgi.application"
+# Every API address is served with and without its slash; a redirect would lose a POST's body.
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'loanpoll.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # WAL alone does not stop "database is locked": IMMEDIATE does. FULL, because this is money.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;",
+    }
+elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+        "min_size": 1,
+        "max_size": env.number("LOANPOLL_DATABASE_POOL", 24),
+        "timeout": 20,
+    }
+else:
+    raise ImproperlyConfigured(
+        "DATABASE_URL names a database Loan Poll is not tested on. Use PostgreSQL "
+        "(postgres://user:password@host:5432/loanpoll) or leave it empty for SQLite."
+    )
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "Africa/Nairobi"  # for pages; the database and the code hold UTC
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+
+_https = PUBLIC_BASE_URL.startswith("https://")
+SECURE_SSL_REDIRECT = _https
+SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _https
+SECURE_HSTS_PRELOAD = _https
+SESSION_COOKIE_SECURE = _https
+CSRF_COOKIE_SECURE = _https
+SESSION_COOKIE_AGE = 8 * 3600
+SESSION_SAVE_EVERY_REQUEST = False
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+if TRUSTED_PROXY_COUNT:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# Probes and Safaricom may come through an inner http hop; a redirect would lose their body.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+
+CRONJOBS = [("*/5 * * * *", "django.core.management.call_command", ["scheduled_loan_sync"])]
+CRONTAB_DJANGO_PROJECT_NAME = "loanpoll_site"
+CRONTAB_DJANGO_MANAGE_PATH = str(BASE_DIR / "manage.py")
+
+REST_FRAMEWORK = {
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Loan Poll",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
