@@ -61,6 +61,10 @@ class HoldReason(models.TextChoices):
         "The Mifos X user may not disburse loans",
     )
     PAYMENT_TYPE_INVALID = "payment_type_invalid", "The payment type is not known in Mifos X"
+    ALL_PAUSED = "all_paused", "All payouts are paused"
+    PARTNER_PAUSED = "partner_paused", "Payouts of this partner are paused"
+    BREAKER_OPEN = "breaker_open", "Payouts of this shortcode are stopped until a person acts"
+    FLOAT_SHORT = "float_short", "The utility account does not cover the next payout"
     REOPENED = "reopened", "The loan came back after it was disbursed; confirm and approve"
     HELD_BY_STAFF = "held_by_staff", "Held by staff"
 

@@ -1,0 +1,55 @@
+"""What keeps all loans of a partner waiting, whatever their own merits."""
+
+from __future__ import annotations
+
+from loans.eligibility import Refusal
+from loans.models import HoldReason
+from mpesa.models import Shortcode
+from mpesa.shortcodes import shortcode_of
+from partners.models import Partner, PayoutSwitch
+
+GATE_HOLDS = frozenset(
+    {
+        HoldReason.ALL_PAUSED,
+        HoldReason.PARTNER_PAUSED,
+        HoldReason.BREAKER_OPEN,
+        HoldReason.FLOAT_SHORT,
+    }
+)
+
+
+def gate_for(partner: Partner) -> Refusal | None:
+    """Return why no loan of this partner may be paid now, or None. Reads the database afresh."""
+    return _switch_refusal(partner) or _shortcode_refusal(
+        shortcode_of(partner.mpesa_environment, partner.mpesa_shortcode)
+    )
+
+
+def _switch_refusal(partner: Partner) -> Refusal | None:
+    switch = PayoutSwitch.objects.filter(is_paused=True).first()
+    if switch is not None:
+        return Refusal(
+            hold=HoldReason.ALL_PAUSED,
+            message=f"All payouts are paused by {switch.paused_by}: {switch.pause_reason}",
+        )
+    paused = Partner.objects.filter(pk=partner.pk, is_paused=True).first()
+    if paused is not None:
+        return Refusal(
+            hold=HoldReason.PARTNER_PAUSED,
+            message=f"Payouts are paused by {paused.paused_by}: {paused.pause_reason}",
+        )
+    return None
+
+
+def _shortcode_refusal(shortcode: Shortcode) -> Refusal | None:
+    if shortcode.breaker_opened_at is not None:
+        return Refusal(
+            hold=HoldReason.BREAKER_OPEN,
+            message=f"Shortcode {shortcode.shortcode} is stopped: {shortcode.breaker_cause}",
+        )
+    if shortcode.float_short_since is not None:
+        return Refusal(
+            hold=HoldReason.FLOAT_SHORT,
+            message=f"The float of shortcode {shortcode.shortcode} is short; top up the utility account",
+        )
+    return None

@@ -1,0 +1,80 @@
+"""Turns our rows into the plain facts that eligibility reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loans.eligibility import LoanFacts, PartnerRules, ProductRule
+from loans.models import ApprovalState, LoanApproval, LoanTracking
+from loans.phones import KENYAN_MOBILE
+from partners.models import Partner
+
+
+def rules_of(partner: Partner) -> PartnerRules:
+    """Return the partner's rules as they stand in the database now."""
+    return PartnerRules(
+        is_active=partner.is_active,
+        is_configured=partner.is_mifos_configured and partner.is_mpesa_configured,
+        is_auto=partner.mifos_auto_disbursement_enabled,
+        products={
+            config.product_id: ProductRule(
+                enabled=config.enabled,
+                minimum=config.min_amount,
+                maximum=config.max_amount,
+                auto_approve=config.auto_approve,
+            )
+            for config in partner.products.all()
+        },
+        loan_limit=partner.loan_limit,
+        approval_threshold=partner.approval_threshold,
+    )
+
+
+def facts_of(loans: Sequence[LoanTracking]) -> list[LoanFacts]:
+    """Return the facts of each loan (all of one partner, saved or not), in two statements."""
+    approved = _approved(loans)
+    shared = _shared_phones(loans)
+    return [
+        LoanFacts(
+            product_id=loan.product_id,
+            principal=loan.loan_amount,
+            net=loan.net_disbursal_amount,
+            currency=loan.currency,
+            phone=loan.phone_number,
+            is_phone_shared=loan.phone_number in shared,
+            approved_on=loan.approved_on,
+            expected_on=loan.expected_disbursement_date,
+            obstacle=loan.mifos_obstacle,
+            approval_cause=loan.approval_cause,
+            is_approved=(loan.pk, loan.net_disbursal_amount, loan.phone_number) in approved,
+            is_held_by_staff=bool(loan.staff_hold),
+        )
+        for loan in loans
+    ]
+
+
+def _approved(loans: Sequence[LoanTracking]) -> set[tuple[int, object, str]]:
+    """An approval is bound to the amount and the phone number that the approver saw."""
+    return set(
+        LoanApproval.objects.filter(
+            loan_tracking__in=[loan.pk for loan in loans if loan.pk], state=ApprovalState.APPROVED
+        ).values_list("loan_tracking_id", "amount", "phone_number")
+    )
+
+
+def _shared_phones(loans: Sequence[LoanTracking]) -> set[str]:
+    """Return the phone numbers that more than one client of the partner has among our loans."""
+    phones = {loan.phone_number for loan in loans if KENYAN_MOBILE.fullmatch(loan.phone_number)}
+    owners: dict[str, set[int | None]] = {}
+    for loan in loans:
+        owners.setdefault(loan.phone_number, set()).add(loan.client_id)
+    rows = (
+        LoanTracking.objects.filter(
+            phone_number__in=phones, partner_id__in={loan.partner_id for loan in loans}
+        )
+        .values_list("phone_number", "client_id")
+        .distinct()
+    )
+    for phone, client_id in rows:
+        owners.setdefault(phone, set()).add(client_id)
+    return {phone for phone in phones if len(owners[phone]) > 1}

@@ -1,0 +1,68 @@
+"""Overlaps the waiting on HTTP in threads, and keeps the database out of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+from django.db import connection
+
+logger = logging.getLogger(__name__)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class NetworkInsideTransaction(RuntimeError):
+    """A network call was about to be made inside a database transaction. That is a bug."""
+
+
+def leave_database() -> None:
+    """Say that a network call comes now: no transaction may be open, and a pooled connection goes back.
+
+    A thread that kept its connection while it waits on HTTP would starve the pool (docs/decisions).
+    """
+    blocks = connection.atomic_blocks
+    if blocks and not blocks[-1]._from_testcase:
+        raise NetworkInsideTransaction
+    if not blocks and connection.vendor == "postgresql":
+        connection.close()
+
+
+def overlap(
+    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int
+) -> Iterator[Result]:
+    """Yield `function(item)` for each item as they finish, at most `workers` at a time.
+
+    `items` is read only as fast as workers come free, so it may be endless or stop by itself. An
+    exception of one item is logged and skips that item: the others go on.
+    """
+    source = iter(items)
+    running: set[Future[Result]] = set()
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="overlap") as pool:
+        while True:
+            for item in source:
+                running.add(pool.submit(_with_own_connection, function, item))
+                if len(running) >= workers:
+                    break
+            if not running:
+                return
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from _results(done)
+
+
+def _results(done: set[Future[Result]]) -> Iterator[Result]:
+    for future in done:
+        try:
+            yield future.result()
+        except Exception:
+            logger.exception("one piece of work failed; the others go on")
+
+
+def _with_own_connection(function: Callable[[Item], Result], item: Item) -> Result:
+    try:
+        return function(item)
+    finally:
+        if not connection.in_atomic_block:
+            connection.close()
