@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import os
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import environ
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
-Value = TypeVar("Value")
-
 MAKE_SECRET = 'python -c "import secrets; print(secrets.token_urlsafe(50))"'
 MAKE_FIELD_KEY = (
     'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
 )
+YES = frozenset({"1", "true", "yes", "on"})
+NO = frozenset({"0", "false", "no", "off"})
 
 
 class Environment:
-    """The process environment, after the `.env` file of the project folder (which never overrides)."""
+    """The process environment, then the `.env` file of the project folder (which never overrides).
+
+    The value of any NAME may also lie in a file whose path is in NAME_FILE, for secrets that
+    systemd or a container hands over as files. An empty value means: not set.
+    """
 
     def __init__(self, base_dir: Path) -> None:
+        self.names_read: set[str] = set()
         # An absolute path: cron starts us in another folder and with an empty environment.
-        environ.Env.read_env(base_dir / ".env")
-        self._env = environ.Env()
+        chosen = os.environ.get("LOANPOLL_ENV_FILE", "")
+        _read_env_file(Path(chosen) if chosen else base_dir / ".env", must_exist=bool(chosen))
 
-    def text(self, name: str, default: str | None = None, *, example: str = "", how: str = "") -> str:
+    def text(
+        self, name: str, default: str | None = None, *, example: str = "", how: str = ""
+    ) -> str:
         """Return the text of `name`. Without a default, a missing or empty one stops the start."""
-        value = str(self._env.str(name, default="") or "").strip()
+        value = self._raw(name)
         if value:
             return value
         if default is None:
@@ -37,24 +45,25 @@ class Environment:
         return default
 
     def flag(self, name: str, *, default: bool) -> bool:
-        return self._read(name, self._env.bool, default, "1 or 0")
+        value = self._raw(name).lower()
+        if value not in YES | NO | {""}:
+            # django-environ would read any unknown word as False.
+            raise ImproperlyConfigured(_wrong(name, value, "1, or 0"))
+        return value in YES if value else default
 
     def seconds(self, name: str, default: float) -> float:
         """Return a duration in seconds; fractions and 0 are allowed, negatives are not."""
-        value = self._read(name, self._env.float, default, f"{default:g} (seconds)")
-        if not 0 <= value < float("inf"):
-            raise ImproperlyConfigured(_wrong(name, str(value), f"{default:g} (seconds, 0 or more)"))
-        return value
+        return self._number_from(name, default, f"{default:g} (seconds, 0 or more)")
 
     def number(self, name: str, default: int) -> int:
-        value = self._read(name, self._env.int, default, str(default))
-        if value < 0:
-            raise ImproperlyConfigured(_wrong(name, str(value), f"{default} (0 or more)"))
-        return value
+        value = self._number_from(name, default, f"{default} (a whole number, 0 or more)")
+        if value != int(value):
+            raise ImproperlyConfigured(_wrong(name, f"{value:g}", f"{default} (a whole number)"))
+        return int(value)
 
     def names(self, name: str, default: list[str]) -> list[str]:
         """Return a comma list, blanks removed."""
-        return [part.strip() for part in self._env.list(name, default=default) if part.strip()]
+        return [part.strip() for part in self._raw(name).split(",") if part.strip()] or default
 
     def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
         value = self.text(name, default)
@@ -65,13 +74,12 @@ class Environment:
     def url(self, name: str, default: str | None = None, *, example: str, allow_http: bool) -> str:
         """Return an absolute URL without its trailing slash; `http` only where private hosts are on."""
         value = self.text(name, default, example=example)
-        parts = urlsplit(value)
-        if parts.scheme not in {"https", "http"} or not parts.hostname:
+        if not _is_web_address(value):
             raise ImproperlyConfigured(_wrong(name, value, example))
-        if parts.scheme == "http" and not allow_http:
+        if value.lower().startswith("http:") and not allow_http:
             raise ImproperlyConfigured(
                 f"{name}={value} is plain http. Use https, or set LOANPOLL_ALLOW_PRIVATE_HOSTS=1 "
-                "for a sandbox on this machine (never in production)."
+                f"for a sandbox on this machine (never in production). Example: {name}={example}."
             )
         return value.rstrip("/")
 
@@ -79,32 +87,76 @@ class Environment:
         """Return Fernet keys; the first one writes, all of them read."""
         keys = self.names(name, [])
         if not keys:
-            raise ImproperlyConfigured(_missing(name, how=f"Make one with: {MAKE_FIELD_KEY}"))
-        for key in keys:
+            raise ImproperlyConfigured(
+                _missing(name, example="44-characters-of-base64", how=f"Make one: {MAKE_FIELD_KEY}")
+            )
+        for position, key in enumerate(keys, start=1):
             try:
                 Fernet(key)
             except ValueError as exc:
                 raise ImproperlyConfigured(
-                    f"{name} holds a key that is not a Fernet key (44 characters of base64). "
-                    f"Make one with: {MAKE_FIELD_KEY}"
+                    f"{name}: key {position} is not a Fernet key. "
+                    f"Example: {name}=44-characters-of-base64. Make one: {MAKE_FIELD_KEY}"
                 ) from exc
         return keys
 
     def database(self, name: str, default: str) -> dict[str, Any]:
+        """Return Django's description of the database at this URL. It is never shown: a secret."""
+        refusal = _wrong(name, "(not shown)", "postgres://user:password@host:5432/loanpoll")
         try:
-            return dict(self._env.db_url(name, default=default))
+            found = dict(environ.Env.db_url_config(self.text(name, default)))
         except (ValueError, ImproperlyConfigured) as exc:
+            raise ImproperlyConfigured(refusal) from exc
+        if not found.get("ENGINE") or not found.get("NAME"):
+            raise ImproperlyConfigured(refusal)
+        return found
+
+    def _raw(self, name: str) -> str:
+        # Not django-environ's own reading: that follows a value that begins with "$" to another
+        # variable, and secrets may begin with "$".
+        self.names_read.add(name)
+        path = os.environ.get(f"{name}_FILE", "")
+        if not path:
+            return os.environ.get(name, "").strip()
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as exc:
             raise ImproperlyConfigured(
-                _wrong(name, "(not shown)", "postgres://user:password@host:5432/loanpoll")
+                f"{name}_FILE={path} cannot be read ({type(exc).__name__}). "
+                f"Example: {name}_FILE=/run/secrets/{name.lower()}."
             ) from exc
 
-    def _read(
-        self, name: str, reader: Callable[..., Value], default: Value, example: str
-    ) -> Value:
+    def _number_from(self, name: str, default: float, example: str) -> float:
+        value = self._raw(name)
         try:
-            return reader(name, default=default)
+            number = float(value) if value else float(default)
         except ValueError as exc:
-            raise ImproperlyConfigured(_wrong(name, self._env.str(name), example)) from exc
+            raise ImproperlyConfigured(_wrong(name, value, example)) from exc
+        if not math.isfinite(number) or number < 0:
+            raise ImproperlyConfigured(_wrong(name, value, example))
+        return number
+
+
+def _read_env_file(path: Path, *, must_exist: bool) -> None:
+    # django-environ passes over a file it may not read, and the first missing name is then blamed.
+    if not path.exists() and not must_exist:
+        return
+    if not os.access(path, os.R_OK):
+        raise ImproperlyConfigured(
+            f"The settings file {path} cannot be read by this user. "
+            "Give the file to the user that runs Loan Poll (chown), or run as that user."
+        )
+    environ.Env.read_env(path)
+
+
+def _is_web_address(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # raises on a port that is no number
+    except ValueError:
+        return False
+    plain = not parts.query and not parts.fragment and not parts.username
+    return parts.scheme in {"https", "http"} and bool(parts.hostname) and plain
 
 
 def _missing(name: str, *, example: str = "", how: str = "") -> str:

@@ -1,0 +1,65 @@
+"""The ground the tests stand on: data that survives a flush, and a network that ends here."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import Group, Permission
+from django.db import connection
+from django.test import Client
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("turn", ["first", "second"])
+def test_a_flush_keeps_what_the_migrations_shipped(turn):
+    assert Permission.objects.filter(codename="view_partner").exists()
+    assert not Group.objects.filter(name="left over").exists()
+    Group.objects.create(name="left over")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_database_is_shared_with_a_child_process(child_environment):
+    Group.objects.create(name="seen by the child")
+
+    child = subprocess.run(
+        [
+            sys.executable,
+            str(PROJECT / "manage.py"),
+            "shell",
+            "--no-imports",
+            "-c",
+            "from django.contrib.auth.models import Group; print(Group.objects.get().name)",
+        ],
+        env=child_environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+    )
+
+    assert child.stdout.strip().endswith("seen by the child"), child.stderr
+
+
+def test_no_test_reaches_another_machine():
+    with pytest.raises(pytest.fail.Exception, match=r"192\.0\.2\.1"):
+        socket.create_connection(("192.0.2.1", 443), timeout=0.1)
+    with pytest.raises(socket.gaierror):
+        socket.getaddrinfo("api.safaricom.co.ke", 443)
+
+
+def test_the_live_site_answers_over_http_at_the_public_address(live_site, settings):
+    assert settings.PUBLIC_BASE_URL == live_site
+    assert urllib.request.urlopen(f"{live_site}/admin/login/", timeout=10).status == 200
+
+
+@pytest.mark.django_db
+def test_the_test_database_is_not_the_developers():
+    assert Path(str(connection.settings_dict["NAME"])).name != "loanpoll.sqlite3"
+    assert Client().get("/admin/login/").status_code == 200
