@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from encryption.fields import EncryptedTextField
 from mpesa.models import MpesaEnvironment
+from partners.validation import check_partner, check_product, normal_host, valid_time_zone
 
 
 def new_webhook_token() -> str:
@@ -26,7 +27,7 @@ def kes(label: str = "", **options: object) -> models.DecimalField[Decimal, Deci
 
 
 class Partner(models.Model):
-    """A lender: its Mifos X tenant, its M-Pesa shortcode, its limits, and how its last poll went."""
+    """A lender: its Mifos X tenant, its M-Pesa shortcode, its limits, how its last poll went."""
 
     slug = models.SlugField(unique=True, help_text="Stable short name, used in files and commands.")
     name = models.CharField(max_length=200)
@@ -42,6 +43,10 @@ class Partner(models.Model):
     mifos_username = models.CharField(max_length=100, blank=True)
     mifos_password = EncryptedTextField(blank=True)
     mifos_payment_type_id = models.PositiveIntegerField(null=True, blank=True)
+    # Fineract's "today" is the tenant's (contracts/mifos.md 9).
+    mifos_time_zone = models.CharField(
+        max_length=64, default="Africa/Nairobi", validators=[valid_time_zone]
+    )
     mifos_concurrency = models.PositiveSmallIntegerField(
         default=4, validators=[MinValueValidator(1), MaxValueValidator(64)]
     )
@@ -56,6 +61,9 @@ class Partner(models.Model):
     mpesa_consumer_secret = EncryptedTextField(blank=True)
     mpesa_security_credential = EncryptedTextField(blank=True)
     mpesa_credential_set_at = models.DateTimeField(null=True, blank=True)
+    # A keyed digest of the initiator password and certificate the credential was made from:
+    # encrypting them again gives another text, and only this shows that nothing changed.
+    mpesa_credential_source = models.CharField(max_length=64, blank=True, editable=False)
     mpesa_payments_per_second = models.DecimalField(
         max_digits=7,
         decimal_places=3,
@@ -106,9 +114,13 @@ class Partner(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        self.mifos_host_url = normal_host(self.mifos_host_url)
+        check_partner(self)
+
 
 class LoanProductAutoDisbursalConfig(models.Model):
-    """The rule of one loan product: paid by itself or not, between which amounts, with approval or not."""
+    """The rule of one loan product: paid by itself, between which amounts, with approval or not."""
 
     partner = models.ForeignKey(Partner, on_delete=models.CASCADE, related_name="products")
     product_id = models.PositiveIntegerField(help_text="The product's id in Mifos X.")
@@ -134,6 +146,9 @@ class LoanProductAutoDisbursalConfig(models.Model):
 
     def __str__(self) -> str:
         return self.product_name or f"Product {self.product_id}"
+
+    def clean(self) -> None:
+        check_product(self)
 
 
 class PayoutSwitch(models.Model):
