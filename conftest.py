@@ -20,13 +20,13 @@ AUDIT_TRIGGERS = "loan_events_no_"
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """Keep what the migrations shipped through every flush, and let a flush empty the audit trail."""
+    """Keep what the migrations shipped through every flush; let it empty the audit trail."""
     with django_db_blocker.unblock():
         shipped = _shipped_rows()
-    flush = BaseDatabaseOperations.execute_sql_flush
-    BaseDatabaseOperations.execute_sql_flush = _restoring(flush, shipped)
-    yield
-    BaseDatabaseOperations.execute_sql_flush = flush
+    flush = _restoring(BaseDatabaseOperations.execute_sql_flush, shipped)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseDatabaseOperations, "execute_sql_flush", flush)
+        yield
 
 
 def _shipped_rows() -> dict[str, tuple[list[str], Rows]]:
@@ -77,7 +77,7 @@ def _audit_triggers_lifted() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _nothing_leaves_this_machine() -> Iterator[None]:
-    """Fail a test that opens a connection to another machine, or asks for another machine's name."""
+    """Fail a test that connects to another machine, or asks for another machine's name."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("connect", "connect_ex"):
             patch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name)))

@@ -12,7 +12,8 @@ import environ
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
-MAKE_SECRET = 'python -c "import secrets; print(secrets.token_urlsafe(50))"'
+# A command that makes a secret, not a secret.
+MAKE_SECRET = 'python -c "import secrets; print(secrets.token_urlsafe(50))"'  # noqa: S105
 MAKE_FIELD_KEY = (
     'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
 )
@@ -72,7 +73,7 @@ class Environment:
         return value
 
     def url(self, name: str, default: str | None = None, *, example: str, allow_http: bool) -> str:
-        """Return an absolute URL without its trailing slash; `http` only where private hosts are on."""
+        """Return an absolute URL without its trailing slash; `http` only with private hosts on."""
         value = self.text(name, default, example=example)
         if not _is_web_address(value):
             raise ImproperlyConfigured(_wrong(name, value, example))

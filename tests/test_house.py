@@ -55,7 +55,7 @@ def test_no_test_reaches_another_machine():
 
 
 def test_the_live_site_answers_over_http_at_the_public_address(live_site, settings):
-    assert settings.PUBLIC_BASE_URL == live_site
+    assert live_site == settings.PUBLIC_BASE_URL
     assert urllib.request.urlopen(f"{live_site}/admin/login/", timeout=10).status == 200
 
 
