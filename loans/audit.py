@@ -39,7 +39,9 @@ def lock_loan(pk: int) -> LoanTracking:
     return LoanTracking.objects.select_for_update(of=("self",)).get(pk=pk)
 
 
-def move_loan(loan: LoanTracking, to_status: LoanStatus, *, draft: EventDraft, **columns: Any) -> None:
+def move_loan(
+    loan: LoanTracking, to_status: LoanStatus, *, draft: EventDraft, **columns: Any
+) -> None:
     """Move a locked loan to `to_status`, with its event. Raises StaleLoan when it has moved on."""
     _update(loan, [draft], status=to_status, **columns)
 

@@ -48,9 +48,7 @@ APPROVABLE_HOLDS = frozenset(
 )
 
 
-def decide_pending(
-    partner: Partner, *, gate: Refusal | None, now: datetime, today: date
-) -> None:
+def decide_pending(partner: Partner, *, gate: Refusal | None, now: datetime, today: date) -> None:
     """Set the hold of each pending loan of the partner whose answer may have changed since."""
     rules = rules_of(partner)
     for chunk in _due_chunks(partner, gate=gate, now=now):
@@ -68,9 +66,7 @@ def decide_pending(
                     set_hold(loan, refusal, actor="system", now=now)
 
 
-def set_hold(
-    loan: LoanTracking, refusal: Refusal | None, *, actor: str, now: datetime
-) -> None:
+def set_hold(loan: LoanTracking, refusal: Refusal | None, *, actor: str, now: datetime) -> None:
     """Write the hold (or its end) on a locked pending loan; an event only when it changed."""
     columns = hold_columns(refusal, now=now)
     if refusal is not None and refusal.hold in APPROVABLE_HOLDS:
@@ -115,9 +111,7 @@ def request_approvals(loans: Iterable[LoanTracking], *, now: datetime) -> None:
         )
 
 
-def _due_chunks(
-    partner: Partner, *, gate: Refusal | None, now: datetime
-) -> Iterator[list[int]]:
+def _due_chunks(partner: Partner, *, gate: Refusal | None, now: datetime) -> Iterator[list[int]]:
     last = 0
     due = (
         LoanTracking.objects.filter(partner=partner, status=LoanStatus.PENDING)

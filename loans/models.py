@@ -173,9 +173,7 @@ class LoanEvent(models.Model):
     or missing event shows (`manage.py verify_audit`).
     """
 
-    loan_tracking = models.ForeignKey(
-        LoanTracking, on_delete=models.PROTECT, related_name="events"
-    )
+    loan_tracking = models.ForeignKey(LoanTracking, on_delete=models.PROTECT, related_name="events")
     # A plain number: the attempts live one floor above this room.
     disbursement_request_id = models.BigIntegerField(null=True, blank=True, db_index=True)
     from_status = models.CharField(max_length=30, blank=True)

@@ -1,0 +1,145 @@
+"""Keeps a known loan true to Mifos X while nothing was sent, and notices when it left or came back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from loans.audit import EventDraft, lock_loan, move_loan, note_change
+from loans.models import HoldReason, LoanStatus, LoanTracking, ReviewReason
+from loans.phones import KENYAN_MOBILE, mask_msisdn
+from loans.review import raise_review
+from loans.terms import changed_terms
+from mifos.client import Loan, MifosClient, MifosError, MifosNotFound
+from partners.overlap import leave_database
+
+# Statuses of Mifos X in words that staff know (contracts/mifos.md 3).
+MIFOS_STATUS_WORDS = {
+    100: "approval was undone",
+    300: "disbursed by hand",
+    303: "transfer in progress",
+    304: "transfer on hold",
+    400: "withdrawn by the applicant",
+    500: "rejected",
+    600: "disbursed by hand and closed",
+    601: "written off",
+    602: "rescheduled",
+    700: "disbursed by hand and overpaid",
+}
+DISBURSED_BY_HAND = frozenset({300, 600, 601, 602, 700})
+
+
+def take_facts(pk: int, columns: Mapping[str, Any], *, now: datetime) -> LoanTracking:
+    """Write what Mifos X says now on a pending loan; an event tells each change. Decided anew later."""
+    with transaction.atomic():
+        loan = lock_loan(pk)
+        changed = changed_terms(loan, dict(columns))
+        if loan.status != LoanStatus.PENDING or not changed:
+            return loan
+        extra = _phone_change(loan, changed, now=now)
+        note_change(
+            loan,
+            actor="system",
+            reason="Mifos X changed: " + "; ".join(_told(loan, changed)),
+            at=now,
+            **{**changed, **extra, "decided_at": None},
+        )
+    return loan
+
+
+def cancel_or_keep(pk: int, loan_id: int, mifos: MifosClient, *, now: datetime) -> bool:
+    """Re-read a pending loan that left the list; cancel it only if Mifos X says it no longer waits."""
+    leave_database()
+    try:
+        loan: Loan | None = mifos.loan(loan_id)
+    except MifosNotFound:
+        loan = None
+    except MifosError:
+        return False
+    if loan is not None and loan.waiting_for_disbursal:
+        return False
+    return cancel(pk, loan, now=now)
+
+
+def cancel(pk: int, loan: Loan | None, *, now: datetime) -> bool:
+    """Cancel a pending loan that Mifos X no longer lets us pay. Nothing was sent for it."""
+    status_id = loan.status_id if loan else None
+    why = MIFOS_STATUS_WORDS.get(status_id or 0, "no longer there") if status_id else "not found"
+    with transaction.atomic():
+        row = lock_loan(pk)
+        if row.status != LoanStatus.PENDING:
+            return False
+        move_loan(
+            row,
+            LoanStatus.CANCELLED,
+            draft=EventDraft(
+                from_status=row.status,
+                to_status=LoanStatus.CANCELLED,
+                actor="system",
+                reason=f"Left Mifos X's waiting list: {why}",
+                at=now,
+                details={"mifos_status": status_id},
+            ),
+            hold_reason="",
+            error_message=f"Left Mifos X's waiting list: {why}",
+            next_attempt_at=None,
+            # Money may have gone out by hand: if it ever comes back, a person looks first.
+            approval_cause=HoldReason.REOPENED if status_id in DISBURSED_BY_HAND else "",
+        )
+    return True
+
+
+def reopen_or_review(row: LoanTracking, columns: Mapping[str, Any], *, now: datetime) -> None:
+    """A finished loan waits again in Mifos X: reopen what we never paid, review what we did."""
+    if row.status == LoanStatus.CANCELLED:
+        _reopen(row.pk, columns, now=now)
+    elif row.review_reason != ReviewReason.UNDONE_AFTER_PAYMENT:
+        raise_review(
+            row.pk,
+            ReviewReason.UNDONE_AFTER_PAYMENT,
+            message="Mifos X shows this paid loan as waiting again: its disbursement was undone",
+            now=now,
+        )
+
+
+def _reopen(pk: int, columns: Mapping[str, Any], *, now: datetime) -> None:
+    with transaction.atomic():
+        row = lock_loan(pk)
+        if row.status != LoanStatus.CANCELLED:
+            return
+        move_loan(
+            row,
+            LoanStatus.PENDING,
+            draft=EventDraft(
+                from_status=row.status,
+                to_status=LoanStatus.PENDING,
+                actor="system",
+                reason="Approved again in Mifos X; nothing was ever sent for it",
+                at=now,
+            ),
+            **{**columns, "error_message": "", "decided_at": None},
+        )
+
+
+def _phone_change(
+    loan: LoanTracking, changed: Mapping[str, Any], *, now: datetime
+) -> dict[str, Any]:
+    """A number that changes after approval is how money is stolen: a person confirms it first."""
+    if "phone_number" not in changed or not loan.phone_number or not changed["phone_number"]:
+        return {}
+    if not KENYAN_MOBILE.fullmatch(changed["phone_number"]):
+        return {}
+    return {"phone_changed_at": now, "approval_cause": HoldReason.PHONE_CHANGED}
+
+
+def _told(loan: LoanTracking, changed: Mapping[str, Any]) -> list[str]:
+    return [_one_change(name, getattr(loan, name), value) for name, value in changed.items()]
+
+
+def _one_change(name: str, before: object, after: object) -> str:
+    if name == "phone_number":
+        before, after = mask_msisdn(str(before)), mask_msisdn(str(after))
+    return f"{name.replace('_', ' ')} from {before or 'none'} to {after or 'none'}"

@@ -1,0 +1,77 @@
+"""Calls a person to a loan, and notes when the cause is gone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from loans.audit import lock_loan, note_change
+from loans.models import LoanTracking, ReviewReason
+
+# A graver cause replaces a lighter one; a lighter one never hides a graver one.
+GRAVITY = [
+    ReviewReason.OUTCOME_UNKNOWN,
+    ReviewReason.FAILURE_UNCONFIRMED,
+    ReviewReason.MIFOS_CHANGED,
+    ReviewReason.PAID_NOT_RECORDED,
+    ReviewReason.CHECKER_REJECTED,
+    ReviewReason.BOOKS_DIFFER,
+    ReviewReason.RESULT_MISMATCH,
+    ReviewReason.UNDONE_AFTER_PAYMENT,
+    ReviewReason.CONTRADICTION,
+    ReviewReason.DOUBLE_PAYMENT,
+]
+
+
+def raise_review(
+    pk: int,
+    reason: ReviewReason,
+    *,
+    message: str,
+    now: datetime,
+    actor: str = "system",
+    disbursement_request_id: int | None = None,
+) -> None:
+    """Put the loan in the work queue, in its own transaction or the caller's."""
+    with transaction.atomic():
+        raise_review_locked(
+            lock_loan(pk),
+            reason,
+            message=message,
+            now=now,
+            actor=actor,
+            disbursement_request_id=disbursement_request_id,
+        )
+
+
+def raise_review_locked(
+    loan: LoanTracking,
+    reason: ReviewReason,
+    *,
+    message: str,
+    now: datetime,
+    actor: str = "system",
+    disbursement_request_id: int | None = None,
+) -> None:
+    """Put a locked loan in the work queue; the same cause is said once."""
+    if loan.review_reason and not _is_graver(reason, ReviewReason(loan.review_reason)):
+        return
+    details: dict[str, Any] = {"review": reason.value}
+    if disbursement_request_id is not None:
+        details["disbursement_request_id"] = disbursement_request_id
+    note_change(
+        loan,
+        actor=actor,
+        reason=f"Needs a person: {message}",
+        at=now,
+        details=details,
+        review_reason=reason,
+        review_since=now,
+        error_message=message[:500],
+    )
+
+
+def _is_graver(new: ReviewReason, old: ReviewReason) -> bool:
+    return GRAVITY.index(new) > GRAVITY.index(old)
