@@ -1,4 +1,4 @@
-"""What we must remember of M-Pesa: every request's return address, every callback, each shortcode."""
+"""What we must remember of M-Pesa: every return address, every callback, each shortcode."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CallbackKind(models.TextChoices):
 
 
 class Shortcode(models.Model):
-    """One organisation shortcode at Safaricom: its breaker, its float and its pace, for all partners on it."""
+    """One shortcode at Safaricom: its breaker, its float and its pace, for all partners on it."""
 
     environment = models.CharField(max_length=10, choices=MpesaEnvironment)
     shortcode = models.CharField(max_length=12)
@@ -57,7 +57,7 @@ class Shortcode(models.Model):
 
 
 class MpesaToken(models.Model):
-    """The one OAuth token of a Daraja app. Asking for another kills it, so all processes share it."""
+    """The one OAuth token of a Daraja app. Asking for another kills it, so all share it."""
 
     app_digest = models.CharField(max_length=64, unique=True)
     access_token = EncryptedTextField(blank=True)
@@ -72,7 +72,7 @@ class MpesaToken(models.Model):
 
 
 class MpesaRequest(models.Model):
-    """One question or order to Daraja whose answer comes later, and the secret of its return address.
+    """One question or order to Daraja whose answer comes later, and its return address's secret.
 
     `originator_conversation_id` is the payment's, also on a status query; empty on a balance query.
     `conversation_id` is the one Daraja gave to this very request.

@@ -1,0 +1,98 @@
+"""What all partners and processes must know of one shortcode: its breaker, its float, its pace."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from mpesa.models import Shortcode
+
+# A slot further away than this is a clock that was set back, not a queue (reliability.md 2.5 Y1).
+FURTHEST_SLOT = timedelta(hours=1)
+FURTHEST_SLOT_IN_GAPS = 1000
+
+
+def shortcode_of(environment: str, shortcode: str) -> Shortcode:
+    """Return the row of a shortcode, made if it is new."""
+    row = _rows(environment, shortcode).first()
+    if row is None:
+        Shortcode.objects.bulk_create(
+            [Shortcode(environment=environment, shortcode=shortcode)], ignore_conflicts=True
+        )
+        row = _rows(environment, shortcode).get()
+    return row
+
+
+def open_breaker(environment: str, shortcode: str, *, cause: str, now: datetime) -> bool:
+    """Stop all sends from a shortcode. False when it was stopped already: the first cause stays."""
+    shortcode_of(environment, shortcode)
+    closed = _rows(environment, shortcode).filter(breaker_opened_at=None)
+    return closed.update(breaker_opened_at=now, breaker_cause=cause[:300]) == 1
+
+
+def reset_breaker(environment: str, shortcode: str) -> bool:
+    """Let a shortcode send again, on a person's word. False when it was not stopped."""
+    stopped = _rows(environment, shortcode).exclude(breaker_opened_at=None)
+    return stopped.update(breaker_opened_at=None, breaker_cause="") == 1
+
+
+def note_balance(environment: str, shortcode: str, *, utility: Decimal, now: datetime) -> bool:
+    """Keep the utility balance as of `now`. False when a younger one is known."""
+    shortcode_of(environment, shortcode)
+    older = Q(utility_balance_at=None) | Q(utility_balance_at__lte=now)
+    noted = _rows(environment, shortcode).filter(older)
+    return noted.update(utility_balance=utility, utility_balance_at=now) == 1
+
+
+def claim_balance_question(
+    environment: str, shortcode: str, *, now: datetime, not_since: datetime
+) -> bool:
+    """Is it for the caller to ask for the balance? One asker only, if none asked since then."""
+    shortcode_of(environment, shortcode)
+    due = Q(balance_asked_at=None) | Q(balance_asked_at__lte=not_since)
+    return _rows(environment, shortcode).filter(due).update(balance_asked_at=now) == 1
+
+
+def mark_float_short(environment: str, shortcode: str, *, now: datetime) -> bool:
+    """Remember that the float did not cover a payment. False when that was known already."""
+    shortcode_of(environment, shortcode)
+    covered = _rows(environment, shortcode).filter(float_short_since=None)
+    return covered.update(float_short_since=now) == 1
+
+
+def clear_float_short(environment: str, shortcode: str) -> bool:
+    """Forget that the float was short. False when it was not."""
+    short = _rows(environment, shortcode).exclude(float_short_since=None)
+    return short.update(float_short_since=None) == 1
+
+
+def reserve_slot(
+    environment: str, shortcode: str, *, per_second: Decimal, now: datetime
+) -> datetime:
+    """Return the instant from which the caller may send, never before `now`.
+
+    Callers, in whatever thread or process, get instants at least 1/per_second apart.
+    """
+    if not per_second > 0:
+        raise ValueError("the pace must be above zero payments a second")
+    gap = timedelta(microseconds=math.ceil(1_000_000 / per_second))
+    row_id = shortcode_of(environment, shortcode).pk
+    # SQLite knows no row lock; there BEGIN IMMEDIATE makes the whole block exclusive.
+    with transaction.atomic():
+        row = Shortcode.objects.select_for_update().only("next_slot_at").get(pk=row_id)
+        slot = _next_slot(row.next_slot_at, gap=gap, now=now)
+        Shortcode.objects.filter(pk=row_id).update(next_slot_at=slot + gap)
+    return slot
+
+
+def _next_slot(free_at: datetime | None, *, gap: timedelta, now: datetime) -> datetime:
+    furthest = now + max(FURTHEST_SLOT, gap * FURTHEST_SLOT_IN_GAPS)
+    return now if free_at is None or free_at > furthest else max(now, free_at)
+
+
+def _rows(environment: str, shortcode: str) -> QuerySet[Shortcode]:
+    return Shortcode.objects.filter(environment=environment, shortcode=shortcode)
