@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -105,9 +106,11 @@ class Environment:
         """Return Django's description of the database at this URL. It is never shown: a secret."""
         refusal = _wrong(name, "(not shown)", "postgres://user:password@host:5432/loanpoll")
         try:
-            found = dict(environ.Env.db_url_config(self.text(name, default)))
-        except (ValueError, ImproperlyConfigured) as exc:
-            raise ImproperlyConfigured(refusal) from exc
+            # Its warnings show the whole URL, and so the password.
+            with warnings.catch_warnings(action="ignore"):
+                found = dict(environ.Env.db_url_config(self.text(name, default)))
+        except (ValueError, ImproperlyConfigured):
+            raise ImproperlyConfigured(refusal) from None
         if not found.get("ENGINE") or not found.get("NAME"):
             raise ImproperlyConfigured(refusal)
         return found

@@ -12,7 +12,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment(BASE_DIR)
 
 DEBUG = env.flag("DEBUG", default=False)
-SECRET_KEY = env.text("SECRET_KEY", how=f"Make one with: {MAKE_SECRET}")
+SECRET_KEY = env.text("SECRET_KEY", example="50-random-characters", how=f"Make one: {MAKE_SECRET}")
 SECRET_KEY_FALLBACKS = env.names("SECRET_KEY_FALLBACKS", [])
 LOANPOLL_ALLOW_PRIVATE_HOSTS = env.flag("LOANPOLL_ALLOW_PRIVATE_HOSTS", default=False)
 PUBLIC_BASE_URL = env.url(
@@ -83,6 +83,7 @@ INSTALLED_APPS = [
     "partners",
     "loans",
     "disbursements",
+    "loanpoll_site",
 ]
 
 MIDDLEWARE = [
@@ -125,11 +126,14 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;",
     }
 elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
-    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
-        "min_size": 1,
-        "max_size": env.number("LOANPOLL_DATABASE_POOL", 24),
-        "timeout": 20,
-    }
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # a restarted server must not cost a payment
+    if _pool_size := env.number("LOANPOLL_DATABASE_POOL", 24):
+        DATABASES["default"]["CONN_MAX_AGE"] = 0  # Django refuses a pool of persistent connections
+        DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+            "min_size": 1,
+            "max_size": _pool_size,
+            "timeout": 20,
+        }
 else:
     raise ImproperlyConfigured(
         "DATABASE_URL names a database Loan Poll is not tested on. Use PostgreSQL "
@@ -172,9 +176,14 @@ if TRUSTED_PROXY_COUNT:
 # Probes and Safaricom may come through an inner http hop; a redirect would lose their body.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 
-CRONJOBS = [("*/5 * * * *", "django.core.management.call_command", ["scheduled_loan_sync"])]
+# The folder is part of the job: django-crontab names a job's lock file in /tmp, and finds its
+# lines in the crontab, by the job alone, and two installations on one machine must not meet there.
+CRONJOBS = [("*/5 * * * *", "loanpoll_site.cron.scheduled_loan_sync", [str(BASE_DIR)])]
+CRONTAB_COMMENT = f"Loan Poll in {BASE_DIR}"
+CRONTAB_LOCK_JOBS = True
 CRONTAB_DJANGO_PROJECT_NAME = "loanpoll_site"
 CRONTAB_DJANGO_MANAGE_PATH = str(BASE_DIR / "manage.py")
+CRONTAB_DJANGO_SETTINGS_MODULE = "loanpoll_site.settings"
 
 REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -190,3 +199,6 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
 }
+
+# For the check that finds misspelt names (loanpoll_site/checks.py).
+ENVIRONMENT_NAMES = frozenset(env.names_read)

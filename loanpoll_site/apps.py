@@ -1,0 +1,10 @@
+"""The site itself, as an app: it brings the system checks."""
+
+from django.apps import AppConfig
+
+
+class SiteConfig(AppConfig):
+    name = "loanpoll_site"
+
+    def ready(self) -> None:
+        from loanpoll_site import checks  # noqa: F401 - importing it registers the checks
