@@ -1,0 +1,27 @@
+"""What the pause and resume commands have in common: whom, why, and by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.core.management.base import CommandError, CommandParser
+
+from partners.models import Partner
+
+
+def add_switch_arguments(parser: CommandParser) -> None:
+    whom = parser.add_mutually_exclusive_group(required=True)
+    whom.add_argument("--partner", action="append", default=[], metavar="SLUG")
+    whom.add_argument("--all", action="store_true", help="every partner")
+    parser.add_argument("--reason", required=True, help="why; staff read this")
+    parser.add_argument("--actor", required=True, help="your user name")
+
+
+def partners_named(slugs: Sequence[str]) -> list[Partner]:
+    """Return the partners in the order named. An unknown one stops the command; nothing is done."""
+    found = {partner.slug: partner for partner in Partner.objects.filter(slug__in=slugs)}
+    unknown = [slug for slug in slugs if slug not in found]
+    if unknown:
+        known = ", ".join(Partner.objects.values_list("slug", flat=True)) or "none yet"
+        raise CommandError(f"There is no partner '{unknown[0]}'. Partners: {known}.", returncode=2)
+    return [found[slug] for slug in slugs]

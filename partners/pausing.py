@@ -1,0 +1,93 @@
+"""Stops and resumes payouts, of one partner or of all, and writes down who did it and why."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth import get_user_model
+from django.contrib.contenttypes.models import ContentType
+from django.db import transaction
+from django.db.models import Model
+
+from partners.models import Partner, PayoutSwitch
+
+logger = logging.getLogger(__name__)
+SWITCH_ID = 1
+
+
+def payouts_paused() -> PayoutSwitch | None:
+    """Return the switch while it stops every partner's payouts, else None."""
+    return PayoutSwitch.objects.filter(pk=SWITCH_ID, is_paused=True).first()
+
+
+def pause_partner(partner: Partner, *, by: str, reason: str, now: datetime) -> bool:
+    """Stop new payouts of `partner`; what is under way is still settled. False = it was paused."""
+    return _set_partner(partner, paused=True, by=by, reason=reason, now=now)
+
+
+def resume_partner(partner: Partner, *, by: str, reason: str, now: datetime) -> bool:
+    """Let `partner` pay again. False = it was not paused."""
+    return _set_partner(partner, paused=False, by=by, reason=reason, now=now)
+
+
+def pause_all(*, by: str, reason: str, now: datetime) -> bool:
+    """Stop the payouts of every partner. False = they were stopped already."""
+    return _set_switch(paused=True, by=by, reason=reason, now=now)
+
+
+def resume_all(*, by: str, reason: str, now: datetime) -> bool:
+    """Let every partner pay again that is not paused itself. False = nothing was stopped."""
+    return _set_switch(paused=False, by=by, reason=reason, now=now)
+
+
+def _set_partner(partner: Partner, *, paused: bool, by: str, reason: str, now: datetime) -> bool:
+    with transaction.atomic():
+        moved = Partner.objects.filter(pk=partner.pk, is_paused=not paused).update(
+            **_columns(paused=paused, by=by, reason=reason, now=now), updated_at=now
+        )
+        if moved:
+            _write_down(partner, paused=paused, by=by, reason=reason)
+    partner.refresh_from_db(fields=["is_paused", "paused_by", "paused_at", "pause_reason"])
+    return bool(moved)
+
+
+def _set_switch(*, paused: bool, by: str, reason: str, now: datetime) -> bool:
+    with transaction.atomic():
+        switch, _ = PayoutSwitch.objects.get_or_create(pk=SWITCH_ID)
+        moved = PayoutSwitch.objects.filter(pk=SWITCH_ID, is_paused=not paused).update(
+            **_columns(paused=paused, by=by, reason=reason, now=now)
+        )
+        if moved:
+            _write_down(switch, paused=paused, by=by, reason=reason)
+    return bool(moved)
+
+
+def _columns(*, paused: bool, by: str, reason: str, now: datetime) -> dict[str, object]:
+    if not paused:
+        return {"is_paused": False, "paused_by": "", "paused_at": None, "pause_reason": ""}
+    return {
+        "is_paused": True,
+        "paused_by": by[:150],
+        "paused_at": now,
+        "pause_reason": reason[:300],
+    }
+
+
+def _write_down(what: Model, *, paused: bool, by: str, reason: str) -> None:
+    """Log it, and enter it in the admin's history when `by` is a user (history needs one)."""
+    verb = "paused" if paused else "resumed"
+    name = what.slug if isinstance(what, Partner) else "all partners"
+    logger.warning("payouts of %s %s by %s: %s", name, verb, by, reason)
+    user = get_user_model().objects.filter(username=by).first()
+    if user is None:
+        return
+    LogEntry.objects.create(
+        user_id=user.pk,
+        content_type=ContentType.objects.get_for_model(what),
+        object_id=str(what.pk),
+        object_repr=str(what)[:200],
+        action_flag=CHANGE,
+        change_message=f"Payouts {verb}: {reason}",
+    )
