@@ -1,8 +1,29 @@
-"""All addresses of the site."""
+"""All addresses of the site. None redirects to add a slash."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+
+from disbursements.api.urls import both
+from loanpoll_site import health, metrics
 
 urlpatterns = [
+    path("api/", include("disbursements.api.urls")),
+    *both("healthz", health.healthz, name="healthz"),
+    *both("readyz", health.readyz, name="readyz"),
+    *both("health/polling", health.polling, name="health-polling"),
+    *both("metrics", metrics.metrics, name="metrics"),
     path("admin/", admin.site.urls),
 ]
+
+# Pages for staff: their addresses stand in disbursements/urls.py, from the root of the site.
+if find_spec("disbursements.urls"):
+    urlpatterns.append(path("", include("disbursements.urls")))
+
+handler400 = "disbursements.api.problems.handle_400"
+handler403 = "disbursements.api.problems.handle_403"
+handler404 = "disbursements.api.problems.handle_404"
+handler500 = "disbursements.api.problems.handle_500"

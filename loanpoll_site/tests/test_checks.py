@@ -111,7 +111,7 @@ def test_check_deploy_passes_with_a_production_environment_on_the_default_databa
         env={
             "PATH": os.environ["PATH"],
             "LOANPOLL_ENV_FILE": os.devnull,
-            "SECRET_KEY": "k8Jd02mVb7QpXz5RtYw3NcHs6LgFa9Ue1Io4BnMvCxZqWpEr",
+            "SECRET_KEY": "k8Jd02mVb7QpXz5RtYw3NcHs6LgFa9Ue1Io4BnMvCxZqWpEr-Tq7",
             "FIELD_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
             "PUBLIC_BASE_URL": "https://loanpoll.example.co.ke",
             "ALLOWED_HOSTS": "loanpoll.example.co.ke",
