@@ -15,7 +15,7 @@ def scheduled_loan_sync(folder: str) -> None:
     """
     said = StringIO()
     try:
-        call_command("scheduled_loan_sync", stdout=said, stderr=said)
+        call_command("scheduled_loan_sync", cron=True, stdout=said, stderr=said)
     except (CommandError, SystemExit) as exc:
         if isinstance(exc, SystemExit) and not exc.code:
             return

@@ -21,8 +21,8 @@ case "$1" in -l) cat "{table}" 2>/dev/null ;; *) cat "$1" > "{table}" ;; esac
 
 
 def told_to(monkeypatch, outcome):
-    def call_command(name, *, stdout, stderr):
-        assert name == "scheduled_loan_sync"
+    def call_command(name, *, cron, stdout, stderr):
+        assert (name, cron) == ("scheduled_loan_sync", True)
         stdout.write("umoja: Mifos X is not reachable\n")
         if outcome is not None:
             raise outcome
