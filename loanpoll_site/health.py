@@ -27,7 +27,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Answer whether this process can work: the database is there and its migrations are applied."""
+    """Answer whether this process can work: the database is there, its migrations are applied."""
     try:
         unapplied = unapplied_migrations()
     except DatabaseError:

@@ -58,20 +58,3 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = scrub(self.formatException(record.exc_info))
         return json.dumps({key: value for key, value in line.items() if value})
-
-
-def logging_settings(*, level: str, style: str) -> dict[str, object]:
-    """Return LOGGING: everything through one handler on stderr, so that --json has stdout alone."""
-    formatter = JsonFormatter if style == "json" else PlainFormatter
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"line": {"()": formatter}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-        "root": {"handlers": ["stderr"], "level": level},
-        "loggers": {
-            # Django gives these two handlers of their own; ours must be the only way out.
-            "django": {"handlers": [], "level": level, "propagate": True},
-            "django.server": {"handlers": [], "level": level, "propagate": True},
-        },
-    }

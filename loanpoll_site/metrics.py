@@ -62,7 +62,7 @@ class DatabaseCollector(Collector):
 
 
 def build_info() -> Metric:
-    version = settings.SPECTACULAR_SETTINGS["VERSION"]
+    version = str(settings.SPECTACULAR_SETTINGS["VERSION"])
     family = GaugeMetricFamily("loanpoll_build_info", "The version.", labels=["version"])
     family.add_metric([version], 1)
     return family
@@ -153,9 +153,10 @@ def last_polls() -> Metric:
     family = GaugeMetricFamily(
         "loanpoll_last_successful_poll_timestamp_seconds", "Unix time.", labels=["partner"]
     )
-    polled = Partner.objects.filter(is_active=True, last_poll_succeeded_at__isnull=False)
+    polled = Partner.objects.filter(is_active=True)
     for slug, at in polled.values_list("slug", "last_poll_succeeded_at"):
-        family.add_metric([slug], at.timestamp())
+        if at is not None:
+            family.add_metric([slug], at.timestamp())
     return family
 
 

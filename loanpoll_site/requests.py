@@ -26,10 +26,9 @@ class RequestIdMiddleware:
         given = request.headers.get(HEADER, "")
         name = given if GIVEN.fullmatch(given) else uuid.uuid4().hex[:12]
         request.request_id = name  # type: ignore[attr-defined]  # for the views; Django has no place
-        reset = current_request_id.set(name)
-        try:
-            response = self.get_response(request)
-        finally:
-            current_request_id.reset(reset)
+        # Never reset: Django logs a failed answer after the last middleware, and the next request
+        # of this thread sets its own.
+        current_request_id.set(name)
+        response = self.get_response(request)
         response.headers.setdefault(HEADER, name)
         return response

@@ -87,6 +87,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "loanpoll_site.requests.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -173,8 +174,8 @@ X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 if TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-# Probes and Safaricom may come through an inner http hop; a redirect would lose their body.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+# Machines may come through an inner http hop; a redirect would lose their body.
+SECURE_REDIRECT_EXEMPT = [r"^api/", r"^healthz/?$", r"^readyz/?$", r"^health/", r"^metrics/?$"]
 
 # The folder is part of the job: django-crontab names a job's lock file in /tmp, and finds its
 # lines in the crontab, by the job alone, and two installations on one machine must not meet there.
@@ -185,19 +186,66 @@ CRONTAB_DJANGO_PROJECT_NAME = "loanpoll_site"
 CRONTAB_DJANGO_MANAGE_PATH = str(BASE_DIR / "manage.py")
 CRONTAB_DJANGO_SETTINGS_MODULE = "loanpoll_site.settings"
 
+METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "EXCEPTION_HANDLER": "disbursements.api.problems.exception_handler",
+    # Per caller. Counted in each process's memory unless CACHES names a shared cache.
+    "DEFAULT_THROTTLE_RATES": {
+        "sync": env.text("LOANPOLL_API_SYNC_RATE", "60/min"),
+        "read": env.text("LOANPOLL_API_READ_RATE", "600/min"),
+    },
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Loan Poll",
+    "DESCRIPTION": (
+        "Pays approved Mifos X loans over M-Pesa B2C. Every path answers with and without a "
+        "trailing slash, and never redirects. Errors are problem details (RFC 9457)."
+    ),
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "PREPROCESSING_HOOKS": ["disbursements.api.openapi.drop_slashed"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "disbursements.api.openapi.add_problems",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "LoanStatus": "loans.models.LoanStatus",
+        "AttemptStatus": "disbursements.models.AttemptStatus",
+        "PassStatus": "disbursements.api.documents.PASS_STATUSES",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+}
+
+_log_formatter = {
+    "json": "loanpoll_site.logs.JsonFormatter",
+    "plain": "loanpoll_site.logs.PlainFormatter",
+}[env.choice("LOG_FORMAT", "plain" if DEBUG else "json", ("json", "plain"))]
+_log_level = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"()": _log_formatter}},
+    # stderr, because the stdout of a command belongs to its --json.
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": _log_level},
+    "loggers": {
+        # Django gives these two handlers of their own; the scrubbing one must be the only way out.
+        "django": {"handlers": [], "level": _log_level, "propagate": True},
+        "django.server": {"handlers": [], "level": _log_level, "propagate": True},
+        # A line per refused request would let a stranger fill the disk; 5xx are kept.
+        "django.request": {"level": "ERROR"},
+    },
 }
 
 # For the check that finds misspelt names (loanpoll_site/checks.py).

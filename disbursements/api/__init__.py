@@ -1,0 +1,1 @@
+"""The door for machines: the three guide endpoints, and the loans to read."""
