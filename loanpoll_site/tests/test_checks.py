@@ -19,7 +19,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 def found(databases: list[str] | None = None, *, deploy: bool = True) -> set[str]:
     messages = run_checks(include_deployment_checks=deploy, databases=databases)
-    return {message.id for message in messages if message.id.startswith("loanpoll.")}
+    return {str(message.id) for message in messages if str(message.id).startswith("loanpoll.")}
 
 
 @pytest.fixture(autouse=True)

@@ -229,7 +229,7 @@ def test_a_chosen_env_file_must_be_there(monkeypatch, tmp_path):
 def names_in_settings() -> set[str]:
     tree = ast.parse((PROJECT / "loanpoll_site/settings.py").read_text())
     return {
-        node.args[0].value
+        str(node.args[0].value)
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
