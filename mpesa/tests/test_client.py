@@ -512,4 +512,6 @@ def test_over_http_a_token_is_fetched_and_then_the_payment_posted():
     basic = base64.b64encode(f"{CONFIG.consumer_key}:{CONFIG.consumer_secret}".encode()).decode()
     assert token_call.request.headers["Authorization"] == f"Basic {basic}"
     assert payment_call.request.headers["Content-Type"] == "application/json"
-    assert b'"Amount": "10"' in payment_call.request.body
+    body = payment_call.request.body
+    assert isinstance(body, bytes)
+    assert b'"Amount": "10"' in body
