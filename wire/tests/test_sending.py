@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from wire import NoAnswer, NotSent, Wire, WireConfig
+from wire.connection import Call
 from wire.tests.peer import drips, peer, read_request, resets, says, says_raw
 
 DEADLINE = 0.4
@@ -328,6 +329,13 @@ def test_the_next_address_is_tried_when_the_first_is_dead(wire, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     with peer(says(b"{}")) as here:
         assert wire.send("GET", f"http://mifos.example:{here.port}/").status == 200
+
+
+def test_a_call_whose_time_is_up_waits_for_nothing():
+    call = Call(allow_private_hosts=True, connect_by=time.monotonic() + 5, answer_by=0)
+
+    with pytest.raises(TimeoutError):
+        call.seconds_left_to_connect()
 
 
 def test_logs_hold_no_secret(wire, caplog):
