@@ -108,7 +108,7 @@ def _settings_findings() -> Iterator[Finding]:
     if not any(message.is_serious() for message in basic):
         keys = len(settings.FIELD_ENCRYPTION_KEYS)
         cron = "set" if settings.CRON_SECRET else "not set, so no hosted cron"
-        yield about.ok(f"{keys} encryption keys, stored secrets readable; CRON_SECRET {cron}")
+        yield about.ok(f"stored secrets readable, encryption keys: {keys}; CRON_SECRET {cron}")
 
 
 def _is_advice(message: CheckMessage) -> bool:

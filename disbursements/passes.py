@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
 
-from disbursements.models import TriggeredBy
-from disbursements.reports import FetchReport, ProcessReport, SyncReport
+from django.utils import timezone
+
+from disbursements.models import SyncRun, TriggeredBy
+from disbursements.rehearse import rehearse_for
+from disbursements.reports import FetchReport, PartnerProcess, ProcessReport, SyncReport
+from disbursements.serve import Orders, fetch_for, process_for
+from loans.fetch import PartnerFetch, fetch_one
+from mifos.client import MifosError
+from partners.gateways import NotConfigured, mifos_client
+from partners.models import Partner
+from partners.overlap import overlap
+
+logger = logging.getLogger(__name__)
+MOST_PARTNERS_AT_ONCE = 32
 
 
 def run_fetch(*, triggered_by: TriggeredBy, partners: Sequence[str] = ()) -> FetchReport:
     """Steps 1 and 2 for the partners with these slugs (none named = all active ones)."""
-    raise NotImplementedError
+    run = _begin("fetch", triggered_by)
+    chosen = _chosen(partners)
+    report = FetchReport(results=_in_order(overlap(fetch_for, chosen, workers=_workers(chosen))))
+    _end(run, success=report.success, summary={"fetch": [asdict(each) for each in report.results]})
+    return report
 
 
 def run_process(
@@ -23,7 +44,18 @@ def run_process(
     dry_run: bool = False,
 ) -> ProcessReport:
     """Steps 3 to 5. `budget_seconds` stops taking new work; `dry_run` reads, and writes nothing."""
-    raise NotImplementedError
+    orders = _orders(triggered_by, loan_id=loan_id, limit=limit, budget_seconds=budget_seconds)
+    chosen = _chosen(partners)
+    if dry_run:
+        return _rehearsal(chosen, orders)
+    run = _begin("process", triggered_by)
+
+    def process(partner: Partner) -> PartnerProcess:
+        return process_for(partner, orders)
+
+    report = ProcessReport(results=_in_order(overlap(process, chosen, workers=_workers(chosen))))
+    _end(run, success=report.success, summary={"process": [_told(each) for each in report.results]})
+    return report
 
 
 def run_sync(
@@ -35,9 +67,116 @@ def run_sync(
     dry_run: bool = False,
 ) -> SyncReport:
     """One whole pass. `wait_seconds` lingers for callbacks, so that what was paid is recorded too."""
-    raise NotImplementedError
+    orders = _orders(triggered_by, budget_seconds=budget_seconds, wait_seconds=wait_seconds)
+    chosen = _chosen(partners)
+    if dry_run:
+        return _sync_report(None, orders.started_at, FetchReport(), _rehearsal(chosen, orders))
+    run = _begin("sync", triggered_by)
+
+    def sync(partner: Partner) -> tuple[PartnerFetch, PartnerProcess]:
+        # A partner goes on to its payments as soon as its own poll is done: none waits for another.
+        return fetch_for(partner), process_for(partner, orders)
+
+    pairs = list(overlap(sync, chosen, workers=_workers(chosen)))
+    report = _sync_report(
+        run.pk,
+        orders.started_at,
+        FetchReport(results=_in_order(fetched for fetched, _ in pairs)),
+        ProcessReport(results=_in_order(processed for _, processed in pairs)),
+    )
+    _end(run, success=report.success, summary=_summary(report))
+    return report
 
 
 def run_hook(*, partner_id: int, loan_id: int) -> None:
-    """Look at one loan now: fetch it, and pay it if it may be paid."""
-    raise NotImplementedError
+    """Look at one loan now: fetch it, and pay it if it may be paid. Raises nothing of Mifos X's."""
+    partner = _serving().filter(pk=partner_id).first()
+    if partner is None:
+        return
+    try:
+        fetch_one(partner, mifos_client(partner), loan_id, now=timezone.now())
+    except (MifosError, NotConfigured) as exc:
+        logger.warning("hook for loan %s of %s: %s", loan_id, partner.slug, exc)
+        return
+    process_for(partner, _orders(TriggeredBy.HOOK, loan_id=loan_id))
+
+
+def _orders(
+    triggered_by: TriggeredBy,
+    *,
+    loan_id: int | None = None,
+    limit: int | None = None,
+    budget_seconds: float | None = None,
+    wait_seconds: float = 0,
+) -> Orders:
+    return Orders(
+        triggered_by=triggered_by,
+        started_at=timezone.now(),
+        loan_id=loan_id,
+        limit=limit,
+        deadline=None if budget_seconds is None else time.monotonic() + budget_seconds,
+        wait_seconds=wait_seconds,
+    )
+
+
+def _serving() -> Any:
+    """Partners with work to do: the inactive ones too while a payment of theirs is open."""
+    return Partner.objects.prefetch_related("products").filter(is_mifos_configured=True)
+
+
+def _chosen(slugs: Sequence[str]) -> list[Partner]:
+    partners = _serving().filter(is_active=True)
+    return list(partners.filter(slug__in=slugs) if slugs else partners)
+
+
+def _workers(partners: Sequence[Partner]) -> int:
+    return max(1, min(len(partners), MOST_PARTNERS_AT_ONCE))
+
+
+def _in_order(results: Any) -> list[Any]:
+    return sorted(results, key=lambda result: result.slug)
+
+
+def _rehearsal(partners: list[Partner], orders: Orders) -> ProcessReport:
+    def rehearse(partner: Partner) -> PartnerProcess:
+        return rehearse_for(partner, orders)
+
+    return ProcessReport(results=_in_order(overlap(rehearse, partners, workers=_workers(partners))))
+
+
+def _sync_report(
+    run_id: int | None, started_at: datetime, fetch: FetchReport, process: ProcessReport
+) -> SyncReport:
+    return SyncReport(
+        run_id=run_id,
+        started_at=started_at,
+        finished_at=timezone.now(),
+        fetch=fetch,
+        process=process,
+    )
+
+
+def _begin(command: str, triggered_by: TriggeredBy) -> SyncRun:
+    return SyncRun.objects.create(
+        command=command, triggered_by=triggered_by, started_at=timezone.now()
+    )
+
+
+def _end(run: SyncRun, *, success: bool, summary: dict[str, Any]) -> None:
+    SyncRun.objects.filter(pk=run.pk).update(
+        finished_at=timezone.now(), success=success, summary=summary
+    )
+
+
+def _summary(report: SyncReport) -> dict[str, Any]:
+    return {
+        "fetch": [asdict(each) for each in report.fetch.results],
+        "process": [_told(each) for each in report.process.results],
+    }
+
+
+def _told(result: PartnerProcess) -> dict[str, Any]:
+    """Keep counts of a pass, not its loans: those have their own history."""
+    told = asdict(result)
+    told["loans"] = len(result.loans)
+    return told

@@ -46,7 +46,9 @@ class PartnerProcess:
     partner: str  # name
     slug: str
     error: str = ""
-    waiting_because: str = ""  # the gate that keeps the whole partner waiting (paused, breaker, float)
+    waiting_because: str = (
+        ""  # the gate that keeps the whole partner waiting (paused, breaker, float)
+    )
     paid: int = 0  # attempts that became `paid` in this pass
     recorded: int = 0  # attempts verified as recorded in Mifos X in this pass
     asked: int = 0  # status queries sent

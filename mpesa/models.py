@@ -36,6 +36,9 @@ class Shortcode(models.Model):
     shortcode = models.CharField(max_length=12)
     breaker_cause = models.CharField(max_length=300, blank=True)
     breaker_opened_at = models.DateTimeField(null=True, blank=True)
+    is_credential_refused = models.BooleanField(
+        default=False, help_text="The breaker opened on our credential: ask nothing either."
+    )
     utility_balance = models.DecimalField(
         "utility account (KES)", max_digits=16, decimal_places=2, null=True, blank=True
     )

@@ -27,9 +27,22 @@ def shortcode_of(environment: str, shortcode: str) -> Shortcode:
     return row
 
 
-def open_breaker(environment: str, shortcode: str, *, cause: str, now: datetime) -> bool:
-    """Stop all sends from a shortcode. False when it was stopped already: the first cause stays."""
+def open_breaker(
+    environment: str,
+    shortcode: str,
+    *,
+    cause: str,
+    now: datetime,
+    is_credential_refused: bool = True,
+) -> bool:
+    """Stop all sends from a shortcode. False when it was stopped already: the first cause stays.
+
+    With `is_credential_refused` no questions are asked either: each further try feeds the lock of
+    the operator (contracts/mpesa.md 4).
+    """
     shortcode_of(environment, shortcode)
+    if is_credential_refused:
+        _rows(environment, shortcode).update(is_credential_refused=True)
     closed = _rows(environment, shortcode).filter(breaker_opened_at=None)
     return closed.update(breaker_opened_at=now, breaker_cause=cause[:300]) == 1
 
@@ -37,7 +50,8 @@ def open_breaker(environment: str, shortcode: str, *, cause: str, now: datetime)
 def reset_breaker(environment: str, shortcode: str) -> bool:
     """Let a shortcode send again, on a person's word. False when it was not stopped."""
     stopped = _rows(environment, shortcode).exclude(breaker_opened_at=None)
-    return stopped.update(breaker_opened_at=None, breaker_cause="") == 1
+    closed = {"breaker_opened_at": None, "breaker_cause": "", "is_credential_refused": False}
+    return stopped.update(**closed) == 1
 
 
 def note_balance(environment: str, shortcode: str, *, utility: Decimal, now: datetime) -> bool:

@@ -1,0 +1,164 @@
+"""Asks M-Pesa about payments that stay silent. Asking moves no money and proves nothing by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import F, Q
+from django.utils import timezone
+
+from disbursements.models import AttemptStatus, DisbursementRequest
+from disbursements.moves import locked_attempt
+from disbursements.schedule import next_question_at
+from disbursements.sending import doubt, recheck_max_age
+from loans.audit import note_change
+from loans.models import ReviewReason
+from loans.review import raise_review
+from mpesa.addresses import ReturnAddress, open_request
+from mpesa.client import (
+    MpesaClient,
+    MpesaCredentials,
+    MpesaError,
+    StatusQuestion,
+)
+from mpesa.models import MpesaRequest, RequestKind
+from mpesa.shortcodes import open_breaker, shortcode_of
+from partners.models import Partner
+from partners.overlap import leave_database, overlap
+
+SILENT = (AttemptStatus.ACCEPTED, AttemptStatus.UNKNOWN)
+
+
+def ask_the_silent(partner: Partner, mpesa: MpesaClient) -> int:
+    """Send every status query that is due; return how many M-Pesa took."""
+    now = timezone.now()
+    doubt_the_dead(partner, now=now)
+    call_people(partner, now=now)
+    shortcode = shortcode_of(partner.mpesa_environment, partner.mpesa_shortcode)
+    if shortcode.breaker_opened_at is not None and shortcode.is_credential_refused:
+        return 0  # each further try feeds the lock of the operator (contracts/mpesa.md 4)
+
+    def ask(pk: int) -> bool:
+        return ask_one(pk, mpesa)
+
+    return sum(overlap(ask, _due(partner, now=now), workers=partner.mifos_concurrency))
+
+
+def ask_one(pk: int, mpesa: MpesaClient) -> bool:
+    """Ask M-Pesa about one open attempt now. False when it was not asked."""
+    question = _prepare_question(pk, now=timezone.now())
+    if question is None:
+        return False
+    attempt, address = question
+    leave_database()
+    try:
+        asked = mpesa.ask_status(
+            StatusQuestion(
+                originator_conversation_id=attempt.originator_conversation_id,
+                remarks=f"Loan Poll attempt {attempt.attempt_no}",
+                result_url=address.result_url,
+                timeout_url=address.timeout_url,
+            )
+        )
+    except MpesaError as exc:
+        _not_asked(attempt, address, exc, now=timezone.now())
+        return False
+    MpesaRequest.objects.filter(pk=address.request_id).update(
+        conversation_id=asked.conversation_id[:100]
+    )
+    return True
+
+
+def doubt_the_dead(partner: Partner, *, now: datetime) -> None:
+    """A send whose process died left `submitting` behind: nobody knows if its bytes went out."""
+    stale = DisbursementRequest.objects.filter(
+        partner=partner,
+        status=AttemptStatus.SUBMITTING,
+        resend_at=None,
+        last_sent_at__lt=now - longest_send(),
+    )
+    for pk in list(stale.values_list("pk", flat=True)):
+        with locked_attempt(pk) as (attempt, loan):
+            is_still_stale = (
+                attempt.status == AttemptStatus.SUBMITTING
+                and attempt.resend_at is None
+                and (attempt.last_sent_at or attempt.created_at) < now - longest_send()
+            )
+            if is_still_stale:
+                reason = "The process that sent this died before the answer; asking M-Pesa"
+                doubt(attempt, loan, reason=reason, details={}, ask_at=now, now=now)
+
+
+def longest_send() -> timedelta:
+    """Return how long one send may take: the last check, a token, the POST, and both once more."""
+    one_call = settings.LOANPOLL_HTTP_CONNECT_TIMEOUT + settings.LOANPOLL_HTTP_READ_TIMEOUT
+    return timedelta(seconds=recheck_max_age() + 4 * one_call)
+
+
+def call_people(partner: Partner, *, now: datetime) -> None:
+    """Put payments without a verdict for LOANPOLL_UNKNOWN_REVIEW_AFTER seconds in the work queue."""
+    limit = now - timedelta(seconds=settings.LOANPOLL_UNKNOWN_REVIEW_AFTER)
+    old = DisbursementRequest.objects.filter(
+        Q(unknown_at__lt=limit) | Q(unknown_at=None, accepted_at__lt=limit),
+        partner=partner,
+        status__in=SILENT,
+        loan_tracking__review_reason="",
+    )
+    for pk, loan_pk in list(old.values_list("pk", "loan_tracking_id")):
+        raise_review(
+            loan_pk,
+            ReviewReason.OUTCOME_UNKNOWN,
+            message="M-Pesa has given no verdict for too long; check the M-PESA statement",
+            now=now,
+            disbursement_request_id=pk,
+        )
+
+
+def _due(partner: Partner, *, now: datetime) -> Iterator[int]:
+    due = DisbursementRequest.objects.filter(
+        partner=partner, status__in=SILENT, next_query_at__lte=now
+    )
+    return iter(list(due.order_by("next_query_at").values_list("pk", flat=True)))
+
+
+def _prepare_question(
+    pk: int, *, now: datetime
+) -> tuple[DisbursementRequest, ReturnAddress] | None:
+    """Commit the question before it is asked; None when another pass was first."""
+    with locked_attempt(pk) as (attempt, loan):
+        if attempt.status not in SILENT:
+            return None
+        asked = DisbursementRequest.objects.filter(
+            Q(next_query_at__lte=now), pk=pk, status__in=SILENT
+        ).update(query_count=F("query_count") + 1, next_query_at=next_question_at(attempt, now=now))
+        if asked != 1:
+            return None
+        address = open_request(
+            kind=RequestKind.STATUS,
+            environment=attempt.mpesa_environment,
+            shortcode=attempt.mpesa_shortcode,
+            originator_conversation_id=attempt.originator_conversation_id,
+            now=now,
+        )
+        note_change(
+            loan,
+            actor="system",
+            reason=f"Asking M-Pesa what happened (question {attempt.query_count + 1})",
+            at=now,
+            details={"disbursement_request_id": attempt.pk},
+        )
+    return attempt, address
+
+
+def _not_asked(
+    attempt: DisbursementRequest, address: ReturnAddress, exc: MpesaError, *, now: datetime
+) -> None:
+    MpesaRequest.objects.filter(pk=address.request_id).update(outcome=str(exc)[:300])
+    if isinstance(exc, MpesaCredentials):
+        open_breaker(attempt.mpesa_environment, attempt.mpesa_shortcode, cause=str(exc), now=now)
+    soon = now + timedelta(seconds=settings.LOANPOLL_STATUS_QUERY_AFTER)
+    DisbursementRequest.objects.filter(pk=attempt.pk, next_query_at__gt=soon).update(
+        next_query_at=soon
+    )

@@ -1,0 +1,187 @@
+"""The one commit before the first byte: limits counted, loan claimed, attempt written, all under locks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from django.db import IntegrityError, transaction
+from django.db.models import Max, Sum
+from django.utils import timezone
+
+from disbursements.identity import attempt_digest, mifos_external_id, originator_conversation_id
+from disbursements.models import AttemptStatus, DisbursementRequest, TriggeredBy
+from loans.audit import EventDraft, lock_loan, note_on_loan
+from loans.decide import set_hold
+from loans.eligibility import Refusal, refusal_for, start_of_day
+from loans.gates import gate_for
+from loans.models import HoldReason, LoanStatus, LoanTracking
+from loans.phones import mask_msisdn
+from loans.rules import facts_of, rules_of
+from mpesa.addresses import ReturnAddress, open_request
+from mpesa.models import RequestKind
+from partners.models import Partner
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """What Mifos X confirmed when it was read again; the claim must promise exactly this."""
+
+    principal: Decimal
+    net: Decimal | None
+    phone_number: str
+    currency: str
+
+    @classmethod
+    def of(cls, loan: LoanTracking) -> Terms:
+        return cls(
+            principal=loan.loan_amount,
+            net=loan.net_disbursal_amount,
+            phone_number=loan.phone_number,
+            currency=loan.currency,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """A committed promise to pay, and where M-Pesa shall answer."""
+
+    attempt: DisbursementRequest
+    address: ReturnAddress
+
+
+def claim(
+    loan_pk: int, *, terms: Terms, today: date, triggered_by: TriggeredBy, now: datetime
+) -> Claim | Refusal | None:
+    """Write the attempt in `submitting`, or say why not. None: the loan has moved on.
+
+    `today` is Mifos X's business date.
+    Everything that allows the payment is read again inside the locks: the partner's row (limits are
+    counted under it) and the loan's.
+    """
+    try:
+        with transaction.atomic(durable=True):
+            loan = LoanTracking.objects.only("partner_id").get(pk=loan_pk)
+            partner = Partner.objects.select_for_update().get(pk=loan.partner_id)
+            loan = lock_loan(loan_pk)
+            if loan.status != LoanStatus.PENDING or Terms.of(loan) != terms:
+                return None
+            refusal = _refusal(partner, loan, today=today, now=now)
+            if refusal is not None:
+                set_hold(loan, refusal, actor="system", now=now)
+                return refusal
+            return _write(partner, loan, triggered_by=triggered_by, now=now)
+    except IntegrityError:
+        # The database's own promise (one live attempt, one id) was faster than our reading.
+        return None
+
+
+def _refusal(partner: Partner, loan: LoanTracking, *, today: date, now: datetime) -> Refusal | None:
+    [facts] = facts_of([loan])
+    return (
+        gate_for(partner)
+        or refusal_for(facts=facts, rules=rules_of(partner), today=today)
+        or _limit_refusal(partner, loan, now=now)
+    )
+
+
+def _limit_refusal(partner: Partner, loan: LoanTracking, *, now: datetime) -> Refusal | None:
+    """Count live and paid attempts of the Nairobi day, under the partner's lock (rule 11)."""
+    today = timezone.localdate(now)
+    tomorrow = today + timedelta(days=1)
+    attempts = DisbursementRequest.objects.filter(
+        partner=partner, created_at__gte=start_of_day(today)
+    ).exclude(status=AttemptStatus.FAILED)
+    limits = (
+        (HoldReason.DAILY_LIMIT, partner.daily_limit, attempts),
+        (
+            HoldReason.CLIENT_DAILY_LIMIT,
+            partner.client_daily_limit,
+            attempts.filter(loan_tracking__client_id=loan.client_id),
+        ),
+    )
+    for hold, limit, counted in limits:
+        if limit is None:
+            continue
+        used = counted.aggregate(sum=Sum("amount"))["sum"] or Decimal(0)
+        if used + (loan.net_disbursal_amount or Decimal(0)) > limit:
+            return Refusal(
+                hold=hold,
+                message=f"{hold.label}: KES {used} of {limit} today",
+                retry_on=tomorrow,
+            )
+    return None
+
+
+def _write(
+    partner: Partner, loan: LoanTracking, *, triggered_by: TriggeredBy, now: datetime
+) -> Claim:
+    attempt = _attempt(partner, loan, triggered_by=triggered_by, now=now)
+    attempt.save(force_insert=True)
+    address = open_request(
+        kind=RequestKind.PAYMENT,
+        environment=attempt.mpesa_environment,
+        shortcode=attempt.mpesa_shortcode,
+        originator_conversation_id=attempt.originator_conversation_id,
+        now=now,
+    )
+    note_claim(loan, attempt, now=now)
+    return Claim(attempt=attempt, address=address)
+
+
+def _attempt(
+    partner: Partner, loan: LoanTracking, *, triggered_by: TriggeredBy, now: datetime
+) -> DisbursementRequest:
+    last = loan.attempts.aggregate(last=Max("attempt_no"))["last"] or 0
+    digest = attempt_digest(partner=partner, loan=loan, attempt_no=last + 1)
+    return DisbursementRequest(
+        loan_tracking=loan,
+        partner=partner,
+        attempt_no=last + 1,
+        triggered_by=triggered_by,
+        amount=loan.net_disbursal_amount,
+        principal=loan.loan_amount,
+        msisdn=loan.phone_number,
+        currency=loan.currency,
+        mpesa_environment=partner.mpesa_environment,
+        mpesa_shortcode=partner.mpesa_shortcode,
+        approved_on=loan.approved_on,
+        originator_conversation_id=originator_conversation_id(partner=partner, digest=digest),
+        mifos_external_id=mifos_external_id(digest),
+        status=AttemptStatus.SUBMITTING,
+        send_count=1,
+        sends_in_doubt=1,
+        first_sent_at=now,
+        last_sent_at=now,
+    )
+
+
+def note_claim(loan: LoanTracking, attempt: DisbursementRequest, *, now: datetime) -> None:
+    """Write the two events of a claim: the attempt begins, the loan is being processed."""
+    reason = f"Attempt {attempt.attempt_no}: asking M-Pesa to pay KES {attempt.amount}"
+    common = {"actor": attempt.triggered_by, "reason": reason, "at": now}
+    drafts = [
+        EventDraft(
+            from_status="",
+            to_status=AttemptStatus.SUBMITTING,
+            details={
+                "amount": str(attempt.amount),
+                "principal": str(attempt.principal),
+                "originator_conversation_id": attempt.originator_conversation_id,
+                "msisdn": mask_msisdn(attempt.msisdn),
+            },
+            disbursement_request_id=attempt.pk,
+            **common,
+        ),
+        EventDraft(from_status=loan.status, to_status=LoanStatus.PROCESSING, **common),
+    ]
+    note_on_loan(
+        loan,
+        drafts=drafts,
+        status=LoanStatus.PROCESSING,
+        disbursement_status=AttemptStatus.SUBMITTING,
+        hold_reason="",
+        error_message="",
+        next_attempt_at=None,
+    )

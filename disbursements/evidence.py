@@ -1,0 +1,326 @@
+"""Applies what a result proves to a locked attempt. Terminal states never move; contradictions call a person."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from disbursements.models import AttemptStatus, DisbursementRequest
+from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
+from disbursements.schedule import next_question_at
+from disbursements.sending import doubt, fail
+from disbursements.verdicts import Promise, Proof, Verdict
+from loans.audit import note_change
+from loans.models import LoanTracking, ReviewReason
+from loans.review import raise_review_locked
+from mpesa.shortcodes import open_breaker
+
+MONEY_MOVED = frozenset({AttemptStatus.PAID, AttemptStatus.COMPLETED})
+OPEN_STATES = frozenset({AttemptStatus.SUBMITTING, AttemptStatus.ACCEPTED, AttemptStatus.UNKNOWN})
+
+
+def promise_of(attempt: DisbursementRequest) -> Promise:
+    return Promise(
+        originator_conversation_id=attempt.originator_conversation_id,
+        amount=attempt.amount,
+        msisdn=attempt.msisdn,
+    )
+
+
+def apply_verdict(
+    attempt_pk: int, verdict: Verdict, *, now: datetime, asked_at: datetime | None = None
+) -> str:
+    """Do what the verdict allows, under the loan's lock; return what was done, in words.
+
+    `asked_at` is when the status query was sent that this answers; None for a B2C result.
+    """
+    with locked_attempt(attempt_pk) as (attempt, loan):
+        if attempt.status in MONEY_MOVED:
+            return _after_payment(attempt, loan, verdict, now=now)
+        if attempt.status == AttemptStatus.FAILED:
+            return _after_failure(attempt, loan, verdict, now=now)
+        return _while_open(attempt, loan, verdict, asked_at, now=now)
+
+
+def ask_soon(attempt_pk: int, *, reason: str, now: datetime) -> None:
+    """Let the next pass ask M-Pesa about an open attempt. Moves nothing."""
+    with locked_attempt(attempt_pk) as (attempt, loan):
+        if attempt.status in OPEN_STATES:
+            note_on_attempt(attempt, next_query_at=now)
+            _note(attempt, loan, f"{reason}; asking M-Pesa", now=now)
+
+
+def _while_open(
+    attempt: DisbursementRequest,
+    loan: LoanTracking,
+    verdict: Verdict,
+    asked_at: datetime | None,
+    *,
+    now: datetime,
+) -> str:
+    match verdict.proof:
+        case Proof.PAID if attempt.failure_reported_at is not None:
+            # Rule 7: a reported failure and a success do not both hold, so neither does.
+            return _contradiction(
+                attempt, loan, f"A failure was reported, and now: {verdict.reason}", now=now
+            )
+        case Proof.PAID:
+            return _paid(attempt, loan, verdict, now=now)
+        case Proof.DEAD:
+            return _dead(attempt, loan, verdict, now=now)
+        case Proof.REPORTED_FAILED:
+            return _reported_failed(attempt, loan, verdict, now=now)
+        case Proof.NOT_FOUND:
+            return _not_found(attempt, loan, verdict, asked_at or now, now=now)
+        case Proof.MISMATCH:
+            return _mismatch(attempt, loan, verdict, now=now)
+        case _ if asked_at is not None:
+            return _answered_nothing(attempt, loan, verdict, now=now)
+        case _:
+            return _still_open(attempt, loan, verdict, now=now)
+
+
+def _paid(
+    attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
+) -> str:
+    taken = DisbursementRequest.objects.filter(
+        partner=attempt.partner_id, transaction_receipt=verdict.receipt
+    ).exclude(pk=attempt.pk)
+    if taken.exists():
+        reason = f"Receipt {verdict.receipt} already belongs to another attempt"
+        return _mismatch(attempt, loan, Verdict(proof=Proof.MISMATCH, reason=reason), now=now)
+    mark_paid(attempt, loan, verdict, actor="M-Pesa", now=now)
+    return verdict.reason
+
+
+def mark_paid(
+    attempt: DisbursementRequest,
+    loan: LoanTracking,
+    verdict: Verdict,
+    *,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Move a locked, open attempt to `paid`. Recording it in Mifos X is due from now on."""
+    move_attempt(
+        attempt,
+        loan,
+        Move(
+            to_status=AttemptStatus.PAID,
+            actor=actor,
+            reason=verdict.reason,
+            at=now,
+            details={"receipt": verdict.receipt, "code": verdict.code},
+            columns={
+                "transaction_receipt": verdict.receipt,
+                "transaction_completed_at": verdict.completed_at or now,
+                "result_code": verdict.code,
+                "result_description": verdict.description[:500],
+                "paid_at": now,
+                "next_query_at": None,
+                "next_record_at": now,
+                "resend_at": None,
+            },
+            loan_columns={
+                "mpesa_receipt_number": verdict.receipt,
+                "error_message": "",
+                "next_attempt_at": now,
+                **_review_over(loan),
+            },
+        ),
+    )
+
+
+def _review_over(loan: LoanTracking) -> dict[str, object]:
+    """A settled question needs no person any more; graver causes stay."""
+    settled = {ReviewReason.OUTCOME_UNKNOWN, ReviewReason.FAILURE_UNCONFIRMED}
+    return {"review_reason": "", "review_since": None} if loan.review_reason in settled else {}
+
+
+def _dead(
+    attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
+) -> str:
+    reported = f" ({attempt.result_code}: {attempt.result_description})"
+    reason = verdict.reason + (reported if attempt.failure_reported_at else "")
+    fail(
+        attempt,
+        loan,
+        reason=reason,
+        evidence={"proof": "status query", "said": verdict.reason, "code": attempt.result_code},
+        now=now,
+        actor="M-Pesa",
+    )
+    return reason
+
+
+def _reported_failed(
+    attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
+) -> str:
+    """Keep the failure and ask once: there is no signature, and a forged failure would pay twice."""
+    if attempt.failure_reported_at is not None:
+        return "the same failure was reported before; being confirmed"
+    if attempt.status != AttemptStatus.UNKNOWN:
+        _doubt(attempt, loan, f"{verdict.reason}; asking M-Pesa to confirm", ask_at=now, now=now)
+    else:
+        _note(attempt, loan, f"{verdict.reason}; asking M-Pesa to confirm", now=now)
+    note_on_attempt(
+        attempt,
+        result_code=verdict.code[:20],
+        result_description=verdict.description[:500],
+        failure_reported_at=now,
+        next_query_at=now,
+    )
+    return verdict.reason
+
+
+def _not_found(
+    attempt: DisbursementRequest,
+    loan: LoanTracking,
+    verdict: Verdict,
+    asked_at: datetime,
+    *,
+    now: datetime,
+) -> str:
+    """Weak evidence: enough to confirm a reported failure after a while, never to fail alone (rule 6, 7)."""
+    if attempt.failure_reported_at is not None and _not_found_confirms_from(attempt) <= asked_at:
+        reported = f"{attempt.result_code}: {attempt.result_description}"
+        reason = f"{reported}; M-Pesa knows no payment"
+        fail(
+            attempt,
+            loan,
+            reason=reason,
+            evidence={"proof": "failure result and not found", "code": attempt.result_code},
+            now=now,
+            actor="M-Pesa",
+        )
+        return reason
+    note_on_attempt(
+        attempt,
+        first_not_found_at=attempt.first_not_found_at or asked_at,
+        last_not_found_at=asked_at,
+    )
+    note_on_attempt(attempt, next_query_at=_ask_after_not_found(attempt, now=now))
+    _note(attempt, loan, verdict.reason, now=now)
+    return verdict.reason
+
+
+def _ask_after_not_found(attempt: DisbursementRequest, *, now: datetime) -> datetime:
+    if attempt.failure_reported_at is not None:
+        return max(_not_found_confirms_from(attempt), now)
+    return next_question_at(attempt, now=now)
+
+
+def _not_found_confirms_from(attempt: DisbursementRequest) -> datetime:
+    sent_at = attempt.last_sent_at or attempt.created_at
+    return sent_at + timedelta(seconds=settings.LOANPOLL_NOT_FOUND_INTERVAL)
+
+
+def _mismatch(
+    attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
+) -> str:
+    if attempt.status != AttemptStatus.UNKNOWN:
+        ask_at = next_question_at(attempt, now=now)
+        _doubt(attempt, loan, verdict.reason, ask_at=ask_at, now=now)
+    raise_review_locked(
+        loan,
+        ReviewReason.RESULT_MISMATCH,
+        message=verdict.reason,
+        now=now,
+        disbursement_request_id=attempt.pk,
+    )
+    return f"review: {verdict.reason}"
+
+
+def _answered_nothing(
+    attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
+) -> str:
+    """The question was answered without a verdict. Earlier "not found" answers no longer stand alone."""
+    note_on_attempt(attempt, first_not_found_at=None, last_not_found_at=None)
+    if attempt.failure_reported_at is not None and not verdict.code:
+        raise_review_locked(
+            loan,
+            ReviewReason.FAILURE_UNCONFIRMED,
+            message=f"A failure was reported, but: {verdict.reason}",
+            now=now,
+            disbursement_request_id=attempt.pk,
+        )
+    _note(attempt, loan, verdict.reason, now=now)
+    return verdict.reason
+
+
+def _still_open(
+    attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
+) -> str:
+    facts = {
+        "result_code": verdict.code[:20] or attempt.result_code,
+        "result_description": verdict.description[:500] or attempt.result_description,
+    }
+    if attempt.status != AttemptStatus.UNKNOWN:
+        ask_at = now + timedelta(seconds=settings.LOANPOLL_STATUS_QUERY_AFTER)
+        _doubt(attempt, loan, verdict.reason, ask_at=ask_at, now=now)
+    else:
+        _note(attempt, loan, verdict.reason, now=now)
+    note_on_attempt(attempt, **facts)
+    return verdict.reason
+
+
+def _after_payment(
+    attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
+) -> str:
+    same = verdict.proof == Proof.PAID and verdict.receipt == attempt.transaction_receipt
+    if same or verdict.proof in {Proof.OPEN, Proof.NOT_FOUND}:
+        return "already paid; nothing to do"
+    return _contradiction(attempt, loan, f"It is paid, and now: {verdict.reason}", now=now)
+
+
+def _after_failure(
+    attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
+) -> str:
+    if verdict.proof in {Proof.PAID, Proof.MISMATCH}:
+        return _contradiction(
+            attempt, loan, f"It was proven failed, and now: {verdict.reason}", now=now
+        )
+    return "already failed; nothing to do"
+
+
+def _contradiction(
+    attempt: DisbursementRequest, loan: LoanTracking, message: str, *, now: datetime
+) -> str:
+    """Nothing moves, a person is called, and the shortcode stops: the rail may not be trusted now."""
+    raise_review_locked(
+        loan,
+        ReviewReason.CONTRADICTION,
+        message=message,
+        now=now,
+        disbursement_request_id=attempt.pk,
+    )
+    open_breaker(
+        attempt.mpesa_environment,
+        attempt.mpesa_shortcode,
+        cause=f"M-Pesa contradicts itself on {attempt.originator_conversation_id}",
+        now=now,
+        is_credential_refused=False,
+    )
+    return f"contradiction: {message}"
+
+
+def _doubt(
+    attempt: DisbursementRequest,
+    loan: LoanTracking,
+    reason: str,
+    *,
+    ask_at: datetime,
+    now: datetime,
+) -> None:
+    doubt(attempt, loan, reason=reason, details={}, ask_at=ask_at, now=now)
+
+
+def _note(attempt: DisbursementRequest, loan: LoanTracking, reason: str, *, now: datetime) -> None:
+    note_change(
+        loan,
+        actor="M-Pesa",
+        reason=reason,
+        at=now,
+        details={"disbursement_request_id": attempt.pk},
+    )

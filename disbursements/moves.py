@@ -1,0 +1,108 @@
+"""The only writer of the status of an attempt: a guarded UPDATE with its event, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from disbursements.models import ALLOWED_MOVES, AttemptStatus, DisbursementRequest
+from loans.audit import EventDraft, lock_loan, note_on_loan
+from loans.models import LoanStatus, LoanTracking
+
+
+class IllegalMove(Exception):
+    """This move does not exist. That is a bug."""
+
+
+class StaleAttempt(Exception):
+    """The attempt is no longer in the status this move leaves: read again and decide again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Move:
+    """One move of an attempt. `columns` go on the attempt, `loan_columns` on its loan.
+
+    `loan_status` moves the loan with it, with an event of its own.
+    """
+
+    to_status: AttemptStatus
+    actor: str
+    reason: str
+    at: datetime
+    details: dict[str, Any] = field(default_factory=dict)
+    columns: dict[str, Any] = field(default_factory=dict)
+    loan_status: LoanStatus | None = None
+    loan_columns: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def locked_attempt(pk: int) -> Iterator[tuple[DisbursementRequest, LoanTracking]]:
+    """Give the attempt and its loan, both as committed, with the loan locked until the block ends."""
+    loan_pk = DisbursementRequest.objects.values_list("loan_tracking_id", flat=True).get(pk=pk)
+    with transaction.atomic():
+        loan = lock_loan(loan_pk)
+        attempt = DisbursementRequest.objects.select_related("partner").get(pk=pk)
+        yield attempt, loan
+
+
+def move_attempt(attempt: DisbursementRequest, loan: LoanTracking, move: Move) -> None:
+    """Move a locked attempt. Raises IllegalMove, or StaleAttempt when another was first."""
+    before = AttemptStatus(attempt.status)
+    if move.to_status not in ALLOWED_MOVES[before]:
+        raise IllegalMove(f"{attempt}: {before} to {move.to_status}")
+    columns = {"updated_at": move.at, **move.columns, "status": move.to_status}
+    with transaction.atomic():
+        moved = DisbursementRequest.objects.filter(pk=attempt.pk, status=before).update(**columns)
+        if moved != 1:
+            raise StaleAttempt(f"{attempt} is no longer {before}")
+        note_on_loan(loan, drafts=_drafts(attempt, loan, before, move), **_loan_columns(move))
+    for name, value in columns.items():
+        setattr(attempt, name, value)
+
+
+def note_on_attempt(attempt: DisbursementRequest, **columns: Any) -> None:
+    """Write facts on an attempt that keeps its status. Raises StaleAttempt when it has moved on."""
+    noted = DisbursementRequest.objects.filter(pk=attempt.pk, status=attempt.status)
+    if noted.update(**columns) != 1:
+        raise StaleAttempt(f"{attempt} is no longer {attempt.status}")
+    for name, value in columns.items():
+        setattr(attempt, name, value)
+
+
+def _drafts(
+    attempt: DisbursementRequest, loan: LoanTracking, before: AttemptStatus, move: Move
+) -> list[EventDraft]:
+    drafts = [
+        EventDraft(
+            from_status=before,
+            to_status=move.to_status,
+            actor=move.actor,
+            reason=move.reason,
+            at=move.at,
+            details=move.details,
+            disbursement_request_id=attempt.pk,
+        )
+    ]
+    if move.loan_status is not None and move.loan_status != loan.status:
+        drafts.append(
+            EventDraft(
+                from_status=loan.status,
+                to_status=move.loan_status,
+                actor=move.actor,
+                reason=move.reason,
+                at=move.at,
+            )
+        )
+    return drafts
+
+
+def _loan_columns(move: Move) -> dict[str, Any]:
+    columns = {**move.loan_columns, "disbursement_status": move.to_status}
+    if move.loan_status is not None:
+        columns["status"] = move.loan_status
+    return columns

@@ -1,0 +1,222 @@
+"""Step 3: each loan that may be paid is read again, claimed, and sent. Commit, then call, then commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q
+
+from disbursements.claiming import Claim, Terms, claim
+from disbursements.models import AttemptStatus, DisbursementRequest
+from disbursements.reports import LoanOutcome, LoanReport
+from disbursements.reread import FreshLoan, read_fresh
+from disbursements.sending import Answer, recheck_max_age, send
+from disbursements.shop import Shop
+from loans.audit import lock_loan
+from loans.decide import RECHECK_HOLDS, set_hold
+from loans.eligibility import Refusal, refusal_for
+from loans.models import LoanStatus, LoanTracking
+from loans.refresh import cancel, take_facts
+from loans.rules import facts_of, rules_of
+from loans.terms import columns_of_client, columns_of_loan
+from mifos.client import MifosError, MifosNotFound
+from mpesa.client import (
+    MpesaCredentials,
+    MpesaError,
+    MpesaNotSent,
+    MpesaThrottled,
+    MpesaUnknown,
+)
+from mpesa.shortcodes import open_breaker
+from partners.models import Partner
+from partners.overlap import leave_database, overlap
+
+READS_BEFORE_GIVING_UP = 3  # the pace may keep a loan waiting until its re-read is too old
+
+
+def pay_due_loans(shop: Shop, due: list[int]) -> Iterator[LoanReport]:
+    """Pay these loans, waiting on HTTP in threads. Yields as they finish."""
+
+    def pay(pk: int) -> LoanReport:
+        return pay_loan(pk, shop)
+
+    yield from overlap(pay, _while_open(shop, due), workers=shop.partner.mifos_concurrency)
+
+
+def due_loans(
+    partner: Partner, *, loan_id: int | None = None, limit: int | None = None, now: datetime
+) -> list[int]:
+    """Return the pending loans to take up now, oldest approval first.
+
+    They are the free ones, and the held ones whose second look into Mifos X is due.
+    """
+    free = Q(hold_reason="")
+    look_again = Q(hold_reason__in=RECHECK_HOLDS, next_attempt_at__lte=now)
+    loans = LoanTracking.objects.filter(
+        free | look_again, partner=partner, status=LoanStatus.PENDING, review_reason=""
+    )
+    if loan_id is not None:
+        loans = loans.filter(loan_id=loan_id)
+    return list(loans.order_by("approved_on", "id").values_list("pk", flat=True)[:limit])
+
+
+def pay_loan(pk: int, shop: Shop) -> LoanReport:
+    """Take one pending loan from the re-read to M-Pesa's answer. Every way out leaves a true row."""
+    loan = LoanTracking.objects.select_related("partner").get(pk=pk)
+    for _ in range(READS_BEFORE_GIVING_UP):
+        try:
+            fresh = read_fresh(shop.mifos, loan.loan_id)
+        except MifosNotFound:
+            cancel(pk, None, now=shop.now())
+            return report_held(loan, "Mifos X no longer knows this loan")
+        except MifosError as exc:
+            shop.note_trouble(exc)
+            return report_held(loan, str(exc))
+        shop.note_success()
+        why_not = take_fresh(pk, fresh, shop) or prepare(shop)
+        if why_not:
+            return report_held(loan, why_not)
+        shop.wait_for_slot()
+        if not shop.takes_more:
+            return report_held(loan, "The next pass pays it")
+        if fresh.age < recheck_max_age():
+            return _claim_and_send(pk, fresh, shop)
+    return report_held(loan, "The pace kept it waiting; the next pass pays it")
+
+
+def take_fresh(pk: int, fresh: FreshLoan, shop: Shop) -> str:
+    """Write what Mifos X just said, and the hold that follows. Returns why not, or the empty text."""
+    now = shop.now()
+    if not fresh.loan.waiting_for_disbursal:
+        cancel(pk, fresh.loan, now=now)
+        return "It no longer waits in Mifos X"
+    loan = take_facts(pk, fresh_columns(fresh), now=now)
+    refusal = judge(loan, fresh, shop)
+    if refusal is not None or loan.hold_reason:
+        with transaction.atomic():
+            loan = lock_loan(pk)
+            if loan.status == LoanStatus.PENDING:
+                set_hold(loan, refusal, actor="system", now=now)
+    return refusal.sentence if refusal else ""
+
+
+def fresh_columns(fresh: FreshLoan) -> dict[str, object]:
+    """Return the columns of a loan as Mifos X has just told them."""
+    return {**columns_of_loan(fresh.loan), **columns_of_client(fresh.client)}
+
+
+def judge(loan: LoanTracking, fresh: FreshLoan, shop: Shop) -> Refusal | None:
+    """Return why this loan may not be paid now: our rules first, then what Mifos X would refuse."""
+    [facts] = facts_of([loan])
+    today = shop.preflight.today
+    ours = refusal_for(facts=facts, rules=rules_of(shop.partner), today=today)
+    return ours or shop.preflight.refusal(fresh)
+
+
+def prepare(shop: Shop) -> str:
+    """Get M-Pesa's token before anything is promised. Returns what is wrong, or the empty text."""
+    leave_database()
+    try:
+        shop.mpesa.prepare()
+    except MpesaError as exc:
+        note_rail(shop, exc)
+        return str(exc)
+    return ""
+
+
+def note_rail(shop: Shop, answer: Answer) -> None:
+    """Stop this pass, or the whole shortcode, when M-Pesa's answer is not about one loan."""
+    match answer:
+        case MpesaCredentials():
+            place = (shop.partner.mpesa_environment, shop.partner.mpesa_shortcode)
+            open_breaker(*place, cause=str(answer), now=shop.now())
+            shop.close(str(answer))
+        case MpesaNotSent() | MpesaThrottled():
+            shop.close(str(answer))
+        case MpesaUnknown():
+            shop.note_silence(str(answer))
+        case _:
+            shop.note_success()
+
+
+def _claim_and_send(pk: int, fresh: FreshLoan, shop: Shop) -> LoanReport:
+    loan = LoanTracking.objects.select_related("partner").get(pk=pk)
+    claimed = claim(
+        pk,
+        terms=_confirmed_terms(fresh),
+        today=shop.preflight.today,
+        triggered_by=shop.triggered_by,
+        now=shop.now(),
+    )
+    if claimed is None:
+        return report_held(loan, "Another pass has taken it up")
+    if isinstance(claimed, Refusal):
+        return report_held(loan, claimed.sentence)
+    answer = send(claimed, fresh=fresh, mpesa=shop.mpesa)
+    note_rail(shop, answer)
+    return report_attempt(claimed)
+
+
+def _confirmed_terms(fresh: FreshLoan) -> Terms:
+    columns = fresh_columns(fresh)
+    return Terms(
+        principal=columns["loan_amount"],
+        net=columns["net_disbursal_amount"],
+        phone_number=columns["phone_number"],
+        currency=columns["currency"],
+    )
+
+
+OUTCOMES = {
+    AttemptStatus.SUBMITTING: LoanOutcome.HELD,
+    AttemptStatus.ACCEPTED: LoanOutcome.PROCESSING,
+    AttemptStatus.UNKNOWN: LoanOutcome.UNKNOWN,
+    AttemptStatus.PAID: LoanOutcome.PAID,
+    AttemptStatus.COMPLETED: LoanOutcome.PAID,
+    AttemptStatus.FAILED: LoanOutcome.FAILED,
+}
+
+
+def report_attempt(claimed: Claim) -> LoanReport:
+    """Report an attempt as it stands now; its callback may have come already."""
+    attempt = DisbursementRequest.objects.select_related("loan_tracking__partner").get(
+        pk=claimed.attempt.pk
+    )
+    loan = attempt.loan_tracking
+    return LoanReport(
+        partner=loan.partner.slug,
+        tracking_id=loan.pk,
+        loan_id=loan.loan_id,
+        client_name=loan.client_name,
+        phone_number=loan.phone_number,
+        amount=attempt.amount,
+        outcome=OUTCOMES[AttemptStatus(attempt.status)],
+        reason=loan.error_message,
+        disbursement_id=attempt.pk,
+        conversation_id=attempt.conversation_id,
+        receipt=attempt.transaction_receipt,
+        result_code=attempt.result_code,
+    )
+
+
+def report_held(loan: LoanTracking, reason: str) -> LoanReport:
+    """Report a loan for which nothing was sent, and why."""
+    return LoanReport(
+        partner=loan.partner.slug,
+        tracking_id=loan.pk,
+        loan_id=loan.loan_id,
+        client_name=loan.client_name,
+        phone_number=loan.phone_number,
+        amount=loan.net_disbursal_amount,
+        outcome=LoanOutcome.HELD,
+        reason=reason,
+    )
+
+
+def _while_open(shop: Shop, pks: list[int]) -> Iterator[int]:
+    for pk in pks:
+        if not shop.takes_more:
+            return
+        yield pk

@@ -1,0 +1,325 @@
+"""Step 5: what M-Pesa paid is recorded in Mifos X as disbursed, and verified there. Recording never pays.
+
+Read first: ours is there → done; another's is there → a person; else one POST, verified by a read. A
+refusal or a silence leaves the attempt `paid` and is tried again with growing pauses, for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+
+from django.db.models import F
+from django.utils import timezone
+
+from disbursements.identity import record_idempotency_key
+from disbursements.models import AttemptStatus, DisbursementRequest
+from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
+from disbursements.sending import backoff_seconds
+from loans.audit import note_change
+from loans.models import LoanStatus, LoanTracking, ReviewReason
+from loans.review import raise_review
+from mifos.client import (
+    AwaitingChecker,
+    CommandState,
+    Disbursal,
+    Disbursed,
+    DisburseOrder,
+    LoanDetail,
+    MifosBusy,
+    MifosClient,
+    MifosCredentials,
+    MifosError,
+    MifosNotFound,
+    MifosRefused,
+)
+from partners.models import Partner
+from partners.overlap import leave_database, overlap
+
+LEASE_SECONDS = 300  # another pass leaves an attempt alone that is being recorded now
+CHECKER_PATIENCE = timedelta(hours=24)
+BUSY_PATIENCE = timedelta(hours=1)
+# Causes that are over once the disbursement is verified in Mifos X.
+SETTLED_BY_RECORD = frozenset(
+    {
+        ReviewReason.PAID_NOT_RECORDED,
+        ReviewReason.CHECKER_REJECTED,
+        ReviewReason.OUTCOME_UNKNOWN,
+        ReviewReason.FAILURE_UNCONFIRMED,
+        ReviewReason.MIFOS_CHANGED,
+    }
+)
+
+
+def record_paid(partner: Partner, mifos: MifosClient) -> int:
+    """Record every paid attempt that is due; return how many are now verified in Mifos X."""
+
+    def record(pk: int) -> bool:
+        return record_one(pk, partner, mifos)
+
+    return sum(overlap(record, _due(partner), workers=partner.mifos_concurrency))
+
+
+def record_one(pk: int, partner: Partner, mifos: MifosClient) -> bool:
+    """Bring one paid attempt into Mifos X. True when it is verified there."""
+    attempt = _lease(pk, now=timezone.now())
+    if attempt is None:
+        return False
+    leave_database()
+    try:
+        loan = mifos.loan(attempt.loan_tracking.loan_id)
+        return _record(attempt, loan, partner, mifos)
+    except MifosNotFound:
+        _call(attempt, "Mifos X no longer knows this loan")
+    except MifosError as exc:
+        _later(attempt, f"Mifos X could not be reached: {exc}")
+    return False
+
+
+def _record(
+    attempt: DisbursementRequest, loan: LoanDetail, partner: Partner, mifos: MifosClient
+) -> bool:
+    found = _look(attempt, loan)
+    if found is not None:
+        return found
+    if attempt.mifos_command_id is not None:
+        _wait_for_checker(attempt, mifos)
+        return False
+    if not loan.waiting_for_disbursal:
+        _call(attempt, f"The loan is paid, and in Mifos X it has status {loan.status_id}")
+        return False
+    order = _order(attempt, loan, partner, mifos)
+    leave_database()
+    try:
+        answer = mifos.disburse(order)
+    except MifosError as exc:
+        return _not_recorded(attempt, exc, mifos)
+    return _after_post(attempt, answer, mifos)
+
+
+def _look(attempt: DisbursementRequest, loan: LoanDetail) -> bool | None:
+    """Find the loan's disbursal in Mifos X: True ours, False a person must look, None there is none."""
+    ours = [each for each in loan.disbursals if is_ours(attempt, each)]
+    standing = [each for each in loan.disbursals if not each.is_reversed]
+    if any(each not in ours for each in standing):
+        _alarm(
+            attempt,
+            ReviewReason.DOUBLE_PAYMENT,
+            "Mifos X shows a disbursement that is not ours: possible double payment",
+        )
+        return False
+    if not standing:
+        # A reversed one of ours means that a person undid it after we paid: never post it again.
+        if ours:
+            _alarm(
+                attempt,
+                ReviewReason.UNDONE_AFTER_PAYMENT,
+                "Our disbursement in Mifos X was undone by a person after we paid",
+            )
+            return False
+        return None
+    if sum(each.amount for each in standing) != attempt.principal:
+        _alarm(
+            attempt,
+            ReviewReason.BOOKS_DIFFER,
+            f"Mifos X shows KES {standing[0].amount} disbursed, and the principal is "
+            f"{attempt.principal}",
+        )
+    return complete(attempt, standing[0])
+
+
+def is_ours(attempt: DisbursementRequest, disbursal: Disbursal) -> bool:
+    """Ours carries our external id, or our receipt where an old server keeps no external id."""
+    if disbursal.external_id:
+        return disbursal.external_id == attempt.mifos_external_id
+    return disbursal.receipt_number == attempt.transaction_receipt
+
+
+def complete(attempt: DisbursementRequest, disbursal: Disbursal) -> bool:
+    """Move a paid attempt to `completed` and its loan to `disbursed`: verified in Mifos X."""
+    now = timezone.now()
+    with locked_attempt(attempt.pk) as (current, loan):
+        if current.status != AttemptStatus.PAID:
+            return current.status == AttemptStatus.COMPLETED
+        move_attempt(
+            current,
+            loan,
+            Move(
+                to_status=AttemptStatus.COMPLETED,
+                actor="Mifos X",
+                reason=f"Recorded in Mifos X, receipt {current.transaction_receipt}",
+                at=now,
+                details={
+                    "transaction_id": disbursal.transaction_id,
+                    "amount": str(disbursal.amount),
+                    "date": str(disbursal.date or ""),
+                    "external_id": disbursal.external_id,
+                },
+                columns={"completed_at": now, "next_record_at": None},
+                loan_status=LoanStatus.DISBURSED,
+                loan_columns={
+                    "disbursed_at": now,
+                    "next_attempt_at": None,
+                    **_settled(loan),
+                },
+            ),
+        )
+    return True
+
+
+def _settled(loan: LoanTracking) -> dict[str, object]:
+    if loan.review_reason and loan.review_reason not in SETTLED_BY_RECORD:
+        return {}
+    return {"review_reason": "", "review_since": None, "error_message": ""}
+
+
+def _lease(pk: int, *, now: datetime) -> DisbursementRequest | None:
+    """Take the attempt for this pass; its next turn comes by itself should we die."""
+    leased = DisbursementRequest.objects.filter(
+        pk=pk, status=AttemptStatus.PAID, next_record_at__lte=now
+    ).update(
+        next_record_at=now + timedelta(seconds=LEASE_SECONDS), record_tries=F("record_tries") + 1
+    )
+    if leased != 1:
+        return None
+    return DisbursementRequest.objects.select_related("loan_tracking").get(pk=pk)
+
+
+def _due(partner: Partner) -> Iterator[int]:
+    due = DisbursementRequest.objects.filter(
+        partner=partner, status=AttemptStatus.PAID, next_record_at__lte=timezone.now()
+    )
+    return iter(list(due.order_by("next_record_at").values_list("pk", flat=True)))
+
+
+def _order(
+    attempt: DisbursementRequest, loan: LoanDetail, partner: Partner, mifos: MifosClient
+) -> DisburseOrder:
+    """Return the order to post, its date committed before the first byte and kept for every repeat."""
+    if attempt.record_date is None:
+        leave_database()
+        today = mifos.business_date(now=timezone.now())
+        note_on_attempt(attempt, record_date=_disbursed_on(attempt, loan, business_date=today))
+    paid_on = timezone.localdate(attempt.transaction_completed_at or attempt.paid_at)
+    return DisburseOrder(
+        loan_id=attempt.loan_tracking.loan_id,
+        principal=attempt.principal,
+        on=attempt.record_date or paid_on,
+        payment_type_id=partner.mifos_payment_type_id or 0,
+        receipt_number=attempt.transaction_receipt,
+        account_number=attempt.msisdn,
+        routing_code=attempt.conversation_id,
+        external_id=attempt.mifos_external_id,
+        idempotency_key=record_idempotency_key(
+            tenant=partner.mifos_tenant_id,
+            loan_id=attempt.loan_tracking.loan_id,
+            external_id=attempt.mifos_external_id,
+            key_no=attempt.record_key_no,
+        ),
+        note=f"Paid by M-Pesa on {paid_on}, receipt {attempt.transaction_receipt}",
+    )
+
+
+def _disbursed_on(attempt: DisbursementRequest, loan: LoanDetail, *, business_date: date) -> date:
+    """The day M-Pesa paid, unless Mifos X's calendar is behind it or approved the loan later."""
+    paid_on = timezone.localdate(attempt.transaction_completed_at or attempt.paid_at)
+    return max(min(paid_on, business_date), loan.approved_on or date.min)
+
+
+def _after_post(
+    attempt: DisbursementRequest, answer: Disbursed | AwaitingChecker, mifos: MifosClient
+) -> bool:
+    if isinstance(answer, AwaitingChecker):
+        note_on_attempt(attempt, mifos_command_id=answer.command_id)
+        _later(attempt, "Paid; the record in Mifos X waits for a checker's approval")
+        return False
+    return _verify(attempt, mifos, otherwise="Mifos X said disbursed, and does not show it yet")
+
+
+def _verify(attempt: DisbursementRequest, mifos: MifosClient, *, otherwise: str) -> bool:
+    """Believe only what a read shows."""
+    leave_database()
+    found = _look(attempt, mifos.loan(attempt.loan_tracking.loan_id))
+    if found is None:
+        _later(attempt, otherwise)
+    return bool(found)
+
+
+def _not_recorded(attempt: DisbursementRequest, exc: MifosError, mifos: MifosClient) -> bool:
+    """The POST was refused or lost. Mifos X's books decide which: read them before believing it."""
+    match exc:
+        case MifosRefused():
+            # The stored error would be replayed under this key for ever (contracts/mifos.md 6).
+            note_on_attempt(attempt, record_key_no=attempt.record_key_no + 1, record_date=None)
+            if _verify(attempt, mifos, otherwise=f"Mifos X refuses the record: {exc}"):
+                return True
+            _alarm(
+                attempt,
+                ReviewReason.PAID_NOT_RECORDED,
+                f"Paid, and Mifos X refuses the record: {exc}",
+            )
+            return False
+        case MifosBusy() if exc.replayed:
+            note_on_attempt(attempt, record_key_no=attempt.record_key_no + 1)
+    if not isinstance(exc, MifosCredentials) and _waits_too_long(attempt):
+        _alarm(attempt, ReviewReason.PAID_NOT_RECORDED, f"Paid, and not recorded yet: {exc}")
+    _later(attempt, f"Paid; Mifos X did not take the record yet: {exc}")
+    return False
+
+
+def _wait_for_checker(attempt: DisbursementRequest, mifos: MifosClient) -> None:
+    leave_database()
+    state = mifos.command_state(attempt.mifos_command_id or 0)
+    if state == CommandState.REJECTED:
+        _alarm(
+            attempt,
+            ReviewReason.CHECKER_REJECTED,
+            "Paid, and the checker in Mifos X rejected the record",
+        )
+    elif timezone.now() - (attempt.paid_at or timezone.now()) > CHECKER_PATIENCE:
+        _alarm(
+            attempt, ReviewReason.PAID_NOT_RECORDED, "Paid; the checker in Mifos X has not approved"
+        )
+    _later(attempt, "Paid; the record in Mifos X waits for a checker's approval")
+
+
+def _waits_too_long(attempt: DisbursementRequest) -> bool:
+    return timezone.now() - (attempt.paid_at or timezone.now()) > BUSY_PATIENCE
+
+
+def _call(attempt: DisbursementRequest, message: str) -> None:
+    _alarm(attempt, ReviewReason.PAID_NOT_RECORDED, message)
+
+
+def _alarm(attempt: DisbursementRequest, reason: ReviewReason, message: str) -> None:
+    """Call a person, and go on looking with growing pauses: the cause may be mended in Mifos X."""
+    raise_review(
+        attempt.loan_tracking_id,
+        reason,
+        message=message,
+        now=timezone.now(),
+        disbursement_request_id=attempt.pk,
+    )
+    _set_next_turn(attempt)
+
+
+def _later(attempt: DisbursementRequest, why: str) -> None:
+    """Try again after a growing pause; the timeline says why, once for each new reason."""
+    _set_next_turn(attempt)
+    with locked_attempt(attempt.pk) as (_, loan):
+        if loan.error_message != why[:500] and not loan.review_reason:
+            note_change(
+                loan,
+                actor="system",
+                reason=why,
+                at=timezone.now(),
+                details={"disbursement_request_id": attempt.pk},
+                error_message=why[:500],
+            )
+
+
+def _set_next_turn(attempt: DisbursementRequest) -> None:
+    at = timezone.now() + timedelta(seconds=backoff_seconds(attempt.record_tries))
+    DisbursementRequest.objects.filter(pk=attempt.pk, status=AttemptStatus.PAID).update(
+        next_record_at=at
+    )

@@ -1,0 +1,96 @@
+"""The dry run: every read of a real pass, none of its writes and no payment."""
+
+from __future__ import annotations
+
+import time
+
+from django.utils import timezone
+
+from disbursements.models import TriggeredBy
+from disbursements.process import fresh_columns, judge
+from disbursements.reports import LoanOutcome, LoanReport, PartnerProcess
+from disbursements.reread import Preflight, read_fresh
+from disbursements.serve import Orders
+from disbursements.shop import Shop
+from loans.gates import gate_for
+from loans.models import LoanStatus, LoanTracking
+from mifos.client import Loan, MifosClient, MifosError
+from partners.gateways import NotConfigured, mifos_client, mpesa_client
+from partners.models import Partner
+from partners.overlap import leave_database, overlap
+
+
+def rehearse_for(partner: Partner, orders: Orders) -> PartnerProcess:
+    """Say for each loan that waits in Mifos X whether this pass would pay it, and why not."""
+    report = PartnerProcess(partner=partner.name, slug=partner.slug)
+    started = time.monotonic()
+    try:
+        gate = gate_for(partner)
+        report.waiting_because = gate.sentence if gate else ""
+        report.loans = _rehearse(partner, orders, report)
+    except (MifosError, NotConfigured) as exc:
+        report.error = str(exc)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _rehearse(partner: Partner, orders: Orders, report: PartnerProcess) -> list[LoanReport]:
+    mifos = mifos_client(partner)
+    shop = Shop(
+        partner=partner,
+        mifos=mifos,
+        mpesa=mpesa_client(partner),
+        preflight=Preflight.read(partner, mifos, now=timezone.now()),
+        triggered_by=TriggeredBy.SCHEDULE,
+        deadline=orders.deadline,
+    )
+
+    def look(loan: Loan) -> LoanReport:
+        return _look(loan, shop, gate=report.waiting_because)
+
+    waiting = _waiting(mifos, loan_id=orders.loan_id)[: orders.limit]
+    return sorted(
+        overlap(look, waiting, workers=partner.mifos_concurrency), key=lambda each: each.loan_id
+    )
+
+
+def _waiting(mifos: MifosClient, *, loan_id: int | None) -> list[Loan]:
+    leave_database()
+    if loan_id is not None:
+        return [mifos.loan(loan_id)]
+    return [loan for page in mifos.approved_loans() for loan in page]
+
+
+def _look(listed: Loan, shop: Shop, *, gate: str) -> LoanReport:
+    known = (
+        LoanTracking.objects.filter(partner=shop.partner, loan_id=listed.loan_id)
+        .order_by("-cycle")
+        .first()
+    )
+    if known is not None and known.status != LoanStatus.PENDING:
+        return _told(known, shop, f"It is {known.get_status_display().lower()} already")
+    try:
+        fresh = read_fresh(shop.mifos, listed.loan_id)
+    except MifosError as exc:
+        unread = known or LoanTracking(partner=shop.partner, loan_id=listed.loan_id)
+        return _told(unread, shop, str(exc))
+    loan = known or LoanTracking(partner=shop.partner, loan_id=listed.loan_id)
+    for name, value in fresh_columns(fresh).items():
+        setattr(loan, name, value)
+    if not fresh.loan.waiting_for_disbursal:
+        return _told(loan, shop, "It no longer waits in Mifos X")
+    refusal = judge(loan, fresh, shop)
+    return _told(loan, shop, refusal.sentence if refusal else gate)
+
+
+def _told(loan: LoanTracking, shop: Shop, why_not: str) -> LoanReport:
+    return LoanReport(
+        partner=shop.partner.slug,
+        tracking_id=loan.pk or 0,
+        loan_id=loan.loan_id,
+        client_name=loan.client_name,
+        phone_number=loan.phone_number,
+        amount=loan.net_disbursal_amount,
+        outcome=LoanOutcome.HELD if why_not else LoanOutcome.WOULD_PAY,
+        reason=why_not,
+    )

@@ -1,0 +1,165 @@
+"""The same id again: after a send that never left, or after M-Pesa twice did not know it (rule 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q
+
+from disbursements.claiming import Claim
+from disbursements.models import AttemptStatus, DisbursementRequest
+from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
+from disbursements.process import fresh_columns, note_rail, prepare, report_attempt
+from disbursements.reports import LoanReport
+from disbursements.reread import FreshLoan, read_fresh
+from disbursements.schedule import may_send_again
+from disbursements.sending import doubt, fail, recheck_max_age, send
+from disbursements.shop import Shop
+from loans.audit import note_change
+from loans.gates import gate_for
+from loans.models import LoanStatus, LoanTracking, ReviewReason
+from loans.review import raise_review_locked
+from mifos.client import MifosError, MifosNotFound
+from mpesa.addresses import open_request
+from mpesa.models import RequestKind
+from partners.models import Partner
+from partners.overlap import overlap
+
+
+def send_due_again(shop: Shop, due: list[int]) -> Iterator[LoanReport]:
+    """Send again these attempts, each under its own id."""
+
+    def again(pk: int) -> LoanReport | None:
+        return send_again(pk, shop)
+
+    open_ones = (pk for pk in due if shop.takes_more)
+    reports = overlap(again, open_ones, workers=shop.partner.mifos_concurrency)
+    yield from (report for report in reports if report is not None)
+
+
+def send_again(pk: int, shop: Shop) -> LoanReport | None:
+    """Send one attempt again under its own id, if Mifos X still shows exactly what was promised."""
+    attempt = DisbursementRequest.objects.select_related("loan_tracking").get(pk=pk)
+    try:
+        fresh: FreshLoan | None = read_fresh(shop.mifos, attempt.loan_tracking.loan_id)
+    except MifosNotFound:
+        fresh = None
+    except MifosError as exc:
+        shop.note_trouble(exc)
+        return None
+    if fresh is None or not is_as_promised(attempt, fresh):
+        give_up(pk, now=shop.now())
+        return None
+    if shop.preflight.refusal(fresh) or prepare(shop):
+        return None
+    shop.wait_for_slot()
+    if not shop.takes_more or fresh.age > recheck_max_age():
+        return None
+    claimed = reclaim(pk, shop)
+    if claimed is None:
+        return None
+    note_rail(shop, send(claimed, fresh=fresh, mpesa=shop.mpesa))
+    return report_attempt(claimed)
+
+
+def is_as_promised(attempt: DisbursementRequest, fresh: FreshLoan) -> bool:
+    """Does Mifos X still show the loan waiting, with the amount and the phone of this attempt?"""
+    columns = fresh_columns(fresh)
+    promised = (attempt.principal, attempt.amount, attempt.msisdn, attempt.currency)
+    names = ("loan_amount", "net_disbursal_amount", "phone_number", "currency")
+    return (
+        fresh.loan.waiting_for_disbursal
+        and not columns["mifos_obstacle"]
+        and promised == tuple(columns[name] for name in names)
+    )
+
+
+def reclaim(pk: int, shop: Shop) -> Claim | None:
+    """Commit the next send of an attempt before its first byte; None when it may not be sent."""
+    now = shop.now()
+    with transaction.atomic(durable=True), locked_attempt(pk) as (attempt, loan):
+        if not _may_go_again(attempt, now=now) or gate_for(shop.partner) is not None:
+            return None
+        _commit_send(attempt, loan, now=now)
+        address = open_request(
+            kind=RequestKind.PAYMENT,
+            environment=attempt.mpesa_environment,
+            shortcode=attempt.mpesa_shortcode,
+            originator_conversation_id=attempt.originator_conversation_id,
+            now=now,
+        )
+    return Claim(attempt=attempt, address=address)
+
+
+def give_up(pk: int, *, now: datetime) -> None:
+    """Mifos X changed under an unfinished attempt: withdraw it if it never left, else call a person."""
+    with locked_attempt(pk) as (attempt, loan):
+        why = "The loan changed in Mifos X before the payment was sent"
+        if attempt.status == AttemptStatus.SUBMITTING and attempt.sends_in_doubt == 0:
+            fail(
+                attempt,
+                loan,
+                reason=why,
+                evidence={"proof": "never left", "sends": attempt.send_count},
+                now=now,
+                loan_status=LoanStatus.PENDING,
+            )
+            return
+        if attempt.status == AttemptStatus.SUBMITTING:
+            doubt(attempt, loan, reason=why, details={}, ask_at=now, now=now)
+        raise_review_locked(
+            loan,
+            ReviewReason.MIFOS_CHANGED,
+            message="The loan changed in Mifos X while the payment's outcome is open",
+            now=now,
+            disbursement_request_id=attempt.pk,
+        )
+
+
+def due_again(partner: Partner, *, now: datetime) -> list[int]:
+    """Return the attempts of the partner whose own id may be sent again now."""
+    never_left = Q(status=AttemptStatus.SUBMITTING, resend_at__lte=now)
+    unknown = Q(status=AttemptStatus.UNKNOWN, last_not_found_at__isnull=False)
+    if not partner.resend_unknown:
+        unknown = Q(pk__in=[])
+    attempts = DisbursementRequest.objects.filter(never_left | unknown, partner=partner)
+    return [each.pk for each in attempts.order_by("id") if _may_go_again(each, now=now)]
+
+
+def _may_go_again(attempt: DisbursementRequest, *, now: datetime) -> bool:
+    if attempt.status == AttemptStatus.SUBMITTING:
+        return attempt.resend_at is not None and attempt.resend_at <= now
+    return may_send_again(attempt, now=now)
+
+
+def _commit_send(attempt: DisbursementRequest, loan: LoanTracking, *, now: datetime) -> None:
+    columns = {
+        "send_count": attempt.send_count + 1,
+        "sends_in_doubt": attempt.sends_in_doubt + 1,
+        "last_sent_at": now,
+        "resend_at": None,
+        "first_not_found_at": None,
+        "last_not_found_at": None,
+        "next_query_at": None,
+    }
+    reason = f"Send {attempt.send_count + 1} under the same id {attempt.originator_conversation_id}"
+    if attempt.status == AttemptStatus.UNKNOWN:
+        move = Move(
+            to_status=AttemptStatus.SUBMITTING,
+            actor="system",
+            reason=f"M-Pesa twice did not know the id. {reason}",
+            at=now,
+            columns=columns,
+        )
+        move_attempt(attempt, loan, move)
+        return
+    note_on_attempt(attempt, **columns)
+    note_change(
+        loan,
+        actor="system",
+        reason=reason,
+        at=now,
+        details={"disbursement_request_id": attempt.pk},
+    )

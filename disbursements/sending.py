@@ -1,0 +1,262 @@
+"""One send to M-Pesa, and what each of its answers means. The only place that pays.
+
+The attempt is committed before this is called. If the process dies anywhere below, the row says
+`submitting` with a send in doubt, and asking (never guessing) takes over.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from disbursements.claiming import Claim
+from disbursements.models import AttemptStatus, DisbursementRequest
+from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
+from disbursements.policy import next_automatic_attempt
+from disbursements.reread import FreshLoan
+from loans.audit import note_change
+from loans.models import LoanStatus, LoanTracking
+from mpesa.client import (
+    Accepted,
+    MpesaClient,
+    MpesaCredentials,
+    MpesaError,
+    MpesaNotSent,
+    MpesaRefused,
+    MpesaThrottled,
+    MpesaUnknown,
+    PaymentOrder,
+)
+from mpesa.shortcodes import open_breaker
+from partners.overlap import leave_database
+
+logger = logging.getLogger(__name__)
+Answer = Accepted | MpesaError
+LONGEST_BACKOFF = 60  # times LOANPOLL_BACKOFF_BASE
+SHORTEST_RECHECK_AGE = 1.0  # seconds; below this no send could ever be young enough
+
+
+def recheck_max_age() -> float:
+    """Return how old (seconds) the last look into Mifos X may be when money is asked for."""
+    return max(settings.LOANPOLL_RECHECK_MAX_AGE, SHORTEST_RECHECK_AGE)
+
+
+def send(claim: Claim, *, fresh: FreshLoan, mpesa: MpesaClient) -> Answer:
+    """Send one claimed attempt and keep what came back. Returns the answer; raises nothing of M-Pesa's."""
+    leave_database()
+    answer = _ask(claim, fresh=fresh, mpesa=mpesa)
+    note_answer(claim.attempt, answer, now=timezone.now())
+    return answer
+
+
+def note_answer(attempt: DisbursementRequest, answer: Answer, *, now: datetime) -> None:
+    """Write what one send's answer means. A callback may have overtaken it: then facts only."""
+    if isinstance(answer, MpesaCredentials):
+        _stop_shortcode(attempt, answer, now=now)
+    with locked_attempt(attempt.pk) as (current, loan):
+        if current.send_count != attempt.send_count:
+            return
+        _leave_no_doubt_behind(current, answer)
+        if current.status == AttemptStatus.SUBMITTING:
+            _move_on(current, loan, answer, now=now)
+        elif isinstance(answer, Accepted) and not current.conversation_id:
+            note_on_attempt(current, conversation_id=answer.conversation_id)
+
+
+def backoff_seconds(count: int) -> float:
+    """Return the growing pause before try number `count` + 1, in seconds."""
+    factor: int = min(2 ** max(count - 1, 0), LONGEST_BACKOFF)
+    return settings.LOANPOLL_BACKOFF_BASE * factor
+
+
+def _ask(claim: Claim, *, fresh: FreshLoan, mpesa: MpesaClient) -> Answer:
+    attempt = claim.attempt
+    order = PaymentOrder(
+        originator_conversation_id=attempt.originator_conversation_id,
+        amount=attempt.amount,
+        msisdn=attempt.msisdn,
+        remarks=f"Loan {attempt.loan_tracking.loan_id} attempt {attempt.attempt_no}",
+        result_url=claim.address.result_url,
+        timeout_url=claim.address.timeout_url,
+    )
+    if fresh.age > recheck_max_age():
+        return MpesaNotSent("The look into Mifos X had become too old; nothing was sent")
+    try:
+        return mpesa.pay(order)
+    except MpesaError as exc:
+        return exc
+    except ValueError as exc:
+        # The client checks the order before a byte leaves.
+        return MpesaRefused(f"The order is not one M-Pesa takes: {exc}")
+
+
+def _leave_no_doubt_behind(attempt: DisbursementRequest, answer: Answer) -> None:
+    """This very send is proven to have moved nothing: take it out of the doubtful ones."""
+    if isinstance(answer, MpesaNotSent | MpesaRefused | MpesaCredentials):
+        note_on_attempt(attempt, sends_in_doubt=max(attempt.sends_in_doubt - 1, 0))
+
+
+def _move_on(
+    attempt: DisbursementRequest, loan: LoanTracking, answer: Answer, *, now: datetime
+) -> None:
+    match answer:
+        case Accepted():
+            _accepted(attempt, loan, answer, now=now)
+        case MpesaNotSent() | MpesaThrottled() | MpesaCredentials():
+            _send_again_later(attempt, loan, answer, now=now)
+        case MpesaRefused() if attempt.sends_in_doubt == 0:
+            _refused(attempt, loan, answer, now=now)
+        case _:
+            _unknown(attempt, loan, answer, now=now)
+
+
+def _accepted(
+    attempt: DisbursementRequest, loan: LoanTracking, answer: Accepted, *, now: datetime
+) -> None:
+    move_attempt(
+        attempt,
+        loan,
+        Move(
+            to_status=AttemptStatus.ACCEPTED,
+            actor="M-Pesa",
+            reason="M-Pesa queued the payment; its result comes later",
+            at=now,
+            details={"conversation_id": answer.conversation_id},
+            columns={
+                "conversation_id": answer.conversation_id,
+                "accepted_at": now,
+                "next_query_at": now + timedelta(seconds=settings.LOANPOLL_STATUS_QUERY_AFTER),
+            },
+        ),
+    )
+
+
+def _send_again_later(
+    attempt: DisbursementRequest, loan: LoanTracking, answer: MpesaError, *, now: datetime
+) -> None:
+    at = now + timedelta(seconds=backoff_seconds(attempt.send_count))
+    note_on_attempt(attempt, resend_at=at, result_description=str(answer)[:500])
+    note_change(
+        loan,
+        actor="system",
+        reason=f"Not sent: {answer}. The same id is sent again later",
+        at=now,
+        details={"disbursement_request_id": attempt.pk, "answer": type(answer).__name__},
+        error_message=str(answer)[:500],
+        next_attempt_at=at,
+    )
+
+
+def _refused(
+    attempt: DisbursementRequest, loan: LoanTracking, answer: MpesaRefused, *, now: datetime
+) -> None:
+    fail(
+        attempt,
+        loan,
+        reason=f"M-Pesa's gateway refused the request: {answer}",
+        evidence={"proof": "refused by the gateway", "code": answer.code},
+        now=now,
+        result_code=answer.code[:20],
+        result_description=str(answer)[:500],
+    )
+
+
+def _unknown(
+    attempt: DisbursementRequest, loan: LoanTracking, answer: Answer, *, now: datetime
+) -> None:
+    code = answer.code if isinstance(answer, MpesaUnknown | MpesaRefused) else ""
+    doubt(
+        attempt,
+        loan,
+        reason=f"No clear answer from M-Pesa: {answer}",
+        details={"code": code},
+        ask_at=now + timedelta(seconds=settings.LOANPOLL_STATUS_QUERY_AFTER),
+        now=now,
+    )
+
+
+def doubt(
+    attempt: DisbursementRequest,
+    loan: LoanTracking,
+    *,
+    reason: str,
+    details: dict[str, object],
+    ask_at: datetime,
+    now: datetime,
+) -> None:
+    """Move a locked attempt to `unknown`: from here only evidence moves it (rule 6)."""
+    move_attempt(
+        attempt,
+        loan,
+        Move(
+            to_status=AttemptStatus.UNKNOWN,
+            actor="system",
+            reason=reason,
+            at=now,
+            details=details,
+            columns={"unknown_at": now, "resend_at": None, "next_query_at": ask_at},
+            loan_columns={"error_message": reason[:500], "next_attempt_at": ask_at},
+        ),
+    )
+
+
+def fail(
+    attempt: DisbursementRequest,
+    loan: LoanTracking,
+    *,
+    reason: str,
+    evidence: dict[str, object],
+    now: datetime,
+    actor: str = "system",
+    loan_status: LoanStatus = LoanStatus.FAILED,
+    **columns: object,
+) -> None:
+    """Close a locked attempt as proven not to have moved money. `evidence` is that proof."""
+    move_attempt(
+        attempt,
+        loan,
+        Move(
+            to_status=AttemptStatus.FAILED,
+            actor=actor,
+            reason=reason,
+            at=now,
+            details=evidence,
+            columns={
+                "failed_at": now,
+                "next_query_at": None,
+                "resend_at": None,
+                **columns,
+            },
+            loan_status=loan_status,
+            loan_columns={
+                "error_message": reason[:500],
+                "next_attempt_at": _by_itself_at(attempt, columns, loan_status, now=now),
+                "review_reason": "",
+                "review_since": None,
+                **({"decided_at": None} if loan_status == LoanStatus.PENDING else {}),
+            },
+        ),
+    )
+
+
+def _by_itself_at(
+    attempt: DisbursementRequest,
+    columns: dict[str, object],
+    loan_status: LoanStatus,
+    *,
+    now: datetime,
+) -> datetime | None:
+    if loan_status != LoanStatus.FAILED:
+        return None
+    code = str(columns.get("result_code", attempt.result_code))
+    return next_automatic_attempt(attempt, code=code, now=now)
+
+
+def _stop_shortcode(
+    attempt: DisbursementRequest, answer: MpesaCredentials, *, now: datetime
+) -> None:
+    logger.error("shortcode %s is stopped: %s", attempt.mpesa_shortcode, answer)
+    open_breaker(attempt.mpesa_environment, attempt.mpesa_shortcode, cause=str(answer), now=now)

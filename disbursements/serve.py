@@ -1,0 +1,186 @@
+"""One partner's share of a pass: every step in order, none of them able to stop another partner."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from django.utils import timezone
+
+from disbursements.ask import ask_the_silent
+from disbursements.floats import ask_balance_if_short
+from disbursements.models import AttemptStatus, DisbursementRequest, TriggeredBy
+from disbursements.process import OUTCOMES, due_loans, pay_due_loans
+from disbursements.record import record_paid
+from disbursements.reports import LoanReport, PartnerProcess
+from disbursements.reread import Preflight
+from disbursements.resend import due_again, send_due_again
+from disbursements.retry import retry_by_policy
+from disbursements.settle import apply_unread_callbacks
+from disbursements.shop import Shop
+from loans.decide import decide_pending
+from loans.eligibility import Refusal
+from loans.fetch import PartnerFetch, fetch_partner, note_poll
+from loans.gates import gate_for
+from mifos.client import MifosError
+from partners.gateways import NotConfigured, mifos_client, mpesa_client
+from partners.models import Partner
+
+logger = logging.getLogger(__name__)
+GLANCE_SECONDS = 0.25  # between two looks for callbacks while a pass waits
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Orders:
+    """What a pass was asked to do. `deadline` is monotonic seconds."""
+
+    triggered_by: TriggeredBy
+    started_at: datetime
+    loan_id: int | None = None
+    limit: int | None = None
+    deadline: float | None = None
+    wait_seconds: float = 0
+
+    @property
+    def is_out_of_time(self) -> bool:
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+
+def fetch_for(partner: Partner) -> PartnerFetch:
+    """Poll one partner. Whatever goes wrong is told in the report and on the partner."""
+    now = timezone.now()
+    try:
+        return fetch_partner(partner, mifos_client(partner), now=now)
+    except NotConfigured as exc:
+        error = str(exc)
+    except Exception:
+        logger.exception("the poll of partner %s failed", partner.slug)
+        error = "The poll failed inside Loan Poll; see the log"
+    note_poll(partner, error=error, now=now)
+    return PartnerFetch(partner=partner.name, slug=partner.slug, error=error)
+
+
+def process_for(partner: Partner, orders: Orders) -> PartnerProcess:
+    """Pay, settle and record for one partner. Whatever goes wrong is told in the report."""
+    report = PartnerProcess(partner=partner.name, slug=partner.slug)
+    started = time.monotonic()
+    try:
+        _process(partner, orders, report)
+    except (NotConfigured, MifosError) as exc:
+        report.error = report.error or str(exc)
+    except Exception:
+        logger.exception("processing for partner %s failed", partner.slug)
+        report.error = "Processing failed inside Loan Poll; see the log"
+    if report.error:
+        _note_error(partner, report.error)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _process(partner: Partner, orders: Orders, report: PartnerProcess) -> None:
+    mpesa, mifos = mpesa_client(partner), mifos_client(partner)
+    gate = _decide(partner)
+    report.waiting_because = gate.sentence if gate else ""
+    if gate is None:
+        _pay(partner, orders, report)
+    if orders.loan_id is None and not _is_over(orders, report):
+        apply_unread_callbacks(partner)
+        report.asked = ask_the_silent(partner, mpesa)
+        ask_balance_if_short(partner, mpesa, now=timezone.now())
+        record_paid(partner, mifos)
+        _wait_for_callbacks(partner, orders, report)
+    _count(partner, orders, report)
+
+
+def _decide(partner: Partner) -> Refusal | None:
+    now = timezone.now()
+    gate = gate_for(partner)
+    if gate is None:
+        retry_by_policy(partner, now=now)
+    decide_pending(partner, gate=gate, now=now, today=timezone.localdate(now))
+    return gate
+
+
+def _pay(partner: Partner, orders: Orders, report: PartnerProcess) -> None:
+    """Open shop only when there is something to pay: an idle pass asks Mifos X nothing more."""
+    now = timezone.now()
+    due = due_loans(partner, loan_id=orders.loan_id, limit=orders.limit, now=now)
+    again = due_again(partner, now=now) if orders.loan_id is None else []
+    if not due and not again:
+        return
+    mifos = mifos_client(partner)
+    try:
+        preflight = Preflight.read(partner, mifos, now=now)
+    except MifosError as exc:
+        report.error = str(exc)
+        return
+    shop = Shop(
+        partner=partner,
+        mifos=mifos,
+        mpesa=mpesa_client(partner),
+        preflight=preflight,
+        triggered_by=orders.triggered_by,
+        deadline=orders.deadline,
+    )
+    report.loans += send_due_again(shop, again)
+    report.loans += pay_due_loans(shop, due)
+    report.error = shop.error
+    report.has_more = shop.is_out_of_time
+
+
+def _is_over(orders: Orders, report: PartnerProcess) -> bool:
+    report.has_more = report.has_more or orders.is_out_of_time
+    return orders.is_out_of_time
+
+
+def _wait_for_callbacks(partner: Partner, orders: Orders, report: PartnerProcess) -> None:
+    """Linger while payments of this pass await their result, so that they are recorded in it too."""
+    sent = [loan.disbursement_id for loan in report.loans if loan.disbursement_id]
+    until = time.monotonic() + orders.wait_seconds
+    while sent and time.monotonic() < until and not orders.is_out_of_time:
+        record_paid(partner, mifos_client(partner))
+        open_states = [AttemptStatus.ACCEPTED, AttemptStatus.UNKNOWN, AttemptStatus.PAID]
+        if not DisbursementRequest.objects.filter(pk__in=sent, status__in=open_states).exists():
+            return
+        time.sleep(GLANCE_SECONDS)
+
+
+def _count(partner: Partner, orders: Orders, report: PartnerProcess) -> None:
+    since = orders.started_at
+    attempts = DisbursementRequest.objects.filter(partner=partner)
+    report.paid = attempts.filter(paid_at__gte=since).count()
+    report.recorded = attempts.filter(completed_at__gte=since).count()
+    report.loans = list(_as_they_stand(report.loans))
+
+
+def _as_they_stand(loans: list[LoanReport]) -> Iterable[LoanReport]:
+    """Callbacks may have come since: report each attempt by its present status."""
+    ids = [loan.disbursement_id for loan in loans if loan.disbursement_id]
+    now = {
+        attempt.pk: attempt
+        for attempt in DisbursementRequest.objects.filter(pk__in=ids).select_related(
+            "loan_tracking"
+        )
+    }
+    for loan in loans:
+        attempt = now.get(loan.disbursement_id or 0)
+        yield loan if attempt is None else _updated(loan, attempt)
+
+
+def _updated(loan: LoanReport, attempt: DisbursementRequest) -> LoanReport:
+    return replace(
+        loan,
+        outcome=OUTCOMES[AttemptStatus(attempt.status)],
+        receipt=attempt.transaction_receipt,
+        result_code=attempt.result_code,
+        reason=attempt.loan_tracking.error_message,
+    )
+
+
+def _note_error(partner: Partner, error: str) -> None:
+    Partner.objects.filter(pk=partner.pk).update(
+        last_error=error[:500], last_error_at=timezone.now()
+    )

@@ -1,0 +1,154 @@
+"""Step 4: a callback is read, and what it proves moves the attempt. Kept letters are read until applied."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from disbursements.evidence import apply_verdict, ask_soon, promise_of
+from disbursements.floats import take_balance
+from disbursements.models import DisbursementRequest
+from disbursements.verdicts import Proof, Verdict, verdict_of_payment, verdict_of_status
+from mpesa.models import CallbackKind, MpesaCallback, MpesaRequest
+from mpesa.result_codes import meaning_of
+from mpesa.results import (
+    UnreadableCallback,
+    read_balance_result,
+    read_payment_result,
+    read_status_result,
+)
+from mpesa.shortcodes import mark_float_short, note_balance, open_breaker
+from partners.models import Partner
+
+logger = logging.getLogger(__name__)
+FLOAT_SHORT_CODE = "1"
+PAYMENT_KINDS = frozenset({CallbackKind.PAYMENT_RESULT, CallbackKind.PAYMENT_TIMEOUT})
+STATUS_KINDS = frozenset({CallbackKind.STATUS_RESULT, CallbackKind.STATUS_TIMEOUT})
+
+
+def apply_callback(callback_id: int) -> str:
+    """Read one kept callback and do what it proves; return the outcome in words. Harmless twice.
+
+    The letter is marked as read in the transaction that acts on it, so it acts once or not at all.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        unread = MpesaCallback.objects.filter(pk=callback_id, applied_at=None)
+        if unread.update(applied_at=now) != 1:
+            return "was read before"
+        callback = MpesaCallback.objects.select_related("request").get(pk=callback_id)
+        try:
+            outcome = _apply(callback, now=now)
+        except UnreadableCallback as exc:
+            outcome = _unreadable(callback, exc, now=now)
+        MpesaCallback.objects.filter(pk=callback_id).update(outcome=outcome[:300])
+    return outcome
+
+
+def apply_unread_callbacks(partner: Partner) -> int:
+    """Read the letters that were kept and never applied (the process died in between)."""
+    return sum(1 for _ in _applied(partner))
+
+
+def _applied(partner: Partner) -> Iterator[str]:
+    unread = MpesaCallback.objects.filter(
+        applied_at=None,
+        request__environment=partner.mpesa_environment,
+        request__shortcode=partner.mpesa_shortcode,
+    )
+    for pk in list(unread.order_by("id").values_list("pk", flat=True)):
+        try:
+            yield apply_callback(pk)
+        except Exception:
+            logger.exception("callback %s could not be applied; it is read again next pass", pk)
+
+
+def _apply(callback: MpesaCallback, *, now: datetime) -> str:
+    request = callback.request
+    if request is None:
+        return "belongs to no request of ours"
+    is_first = _note_answered(request, now=now)
+    kind = CallbackKind(callback.kind)
+    if kind in PAYMENT_KINDS | STATUS_KINDS:
+        return _apply_to_attempt(callback, request, is_first=is_first, now=now)
+    if kind == CallbackKind.BALANCE_RESULT and not callback.is_quarantined:
+        return take_balance(request, read_balance_result(callback.body), now=now)
+    return "no balance this time"
+
+
+def _apply_to_attempt(
+    callback: MpesaCallback, request: MpesaRequest, *, is_first: bool, now: datetime
+) -> str:
+    attempt = _attempt_of(request)
+    if attempt is None:
+        return "no attempt has this id"
+    if callback.is_quarantined:
+        # The list of Safaricom's addresses may be stale, so the letter is not thrown away: we ask.
+        ask_soon(attempt.pk, reason="A callback came from an address not on the list", now=now)
+        return "quarantined: source address not on the list; asking M-Pesa"
+    match CallbackKind(callback.kind):
+        case CallbackKind.PAYMENT_TIMEOUT:
+            # M-Pesa's queue gave up waiting. Money may still move (contracts/mpesa.md 0.6).
+            verdict = Verdict(proof=Proof.OPEN, reason="M-Pesa's queue timed out; it may still pay")
+        case CallbackKind.STATUS_TIMEOUT:
+            return "the question timed out; the schedule asks again"
+        case CallbackKind.PAYMENT_RESULT:
+            verdict = _payment_verdict(callback, attempt, now=now)
+        case _:
+            return _apply_answer(callback, request, attempt, is_first=is_first, now=now)
+    return apply_verdict(attempt.pk, verdict, now=now)
+
+
+def _apply_answer(
+    callback: MpesaCallback,
+    request: MpesaRequest,
+    attempt: DisbursementRequest,
+    *,
+    is_first: bool,
+    now: datetime,
+) -> str:
+    verdict = verdict_of_status(read_status_result(callback.body), promise_of(attempt))
+    if verdict.proof == Proof.NOT_FOUND and not is_first:
+        return "the same answer again; one question counts once"
+    return apply_verdict(attempt.pk, verdict, asked_at=request.sent_at, now=now)
+
+
+def _payment_verdict(
+    callback: MpesaCallback, attempt: DisbursementRequest, *, now: datetime
+) -> Verdict:
+    result = read_payment_result(callback.body)
+    meaning = meaning_of(result.code)
+    verdict = verdict_of_payment(result, promise_of(attempt), meaning)
+    place = (attempt.mpesa_environment, attempt.mpesa_shortcode)
+    if verdict.proof == Proof.PAID and result.utility_balance is not None:
+        note_balance(*place, utility=result.utility_balance, now=now)
+    if verdict.proof != Proof.MISMATCH:
+        if result.code == FLOAT_SHORT_CODE:
+            mark_float_short(*place, now=now)
+        if meaning.stops_shortcode:
+            open_breaker(*place, cause=f"{result.code}: {meaning.meaning}", now=now)
+    return verdict
+
+
+def _unreadable(callback: MpesaCallback, exc: UnreadableCallback, *, now: datetime) -> str:
+    attempt = _attempt_of(callback.request) if callback.request else None
+    if attempt is not None:
+        ask_soon(attempt.pk, reason="M-Pesa sent a callback that cannot be read", now=now)
+    return f"unreadable: {exc}"
+
+
+def _attempt_of(request: MpesaRequest) -> DisbursementRequest | None:
+    """The return address is bound to one payment: the letter's own words cannot change which."""
+    return DisbursementRequest.objects.filter(
+        originator_conversation_id=request.originator_conversation_id
+    ).first()
+
+
+def _note_answered(request: MpesaRequest, *, now: datetime) -> bool:
+    """Mark the request as answered; False when it was answered before (a doubled letter)."""
+    unanswered = MpesaRequest.objects.filter(pk=request.pk, answered_at=None)
+    return unanswered.update(answered_at=now) == 1

@@ -1,0 +1,30 @@
+"""The addresses of the pages. Each is served with and without its slash, never with a redirect."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, path
+from django.views.generic import RedirectView
+
+from disbursements.pages.detail import loan_detail
+from disbursements.pages.door import View
+from disbursements.pages.exporting import loan_export
+from disbursements.pages.listing import loan_changes, loan_list
+from disbursements.pages.partners import partner_list
+from disbursements.pages.signing_in import SignIn, SignOut
+
+
+def both(route: str, view: View, name: str) -> list[URLPattern]:
+    """Return the page at `route` and at `route/`; links are made without the slash."""
+    return [path(f"{route}/", view), path(route, view, name=name)]
+
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="loans"), name="home"),
+    *both("loan-tracking", loan_list, "loans"),
+    *both("loan-tracking/changes", loan_changes, "loan_changes"),
+    path("loan-tracking/export.csv", loan_export, name="loan_export"),
+    *both("loan-tracking/<int:pk>", loan_detail, "loan"),
+    *both("partners", partner_list, "partners"),
+    path("accounts/login/", SignIn.as_view(), name="login"),
+    path("accounts/logout/", SignOut.as_view(), name="logout"),
+]
