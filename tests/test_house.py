@@ -6,12 +6,17 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import Group, Permission
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.test import Client
+from django.utils import timezone
+
+from loans.models import LoanEvent, LoanTracking
+from partners.models import Partner
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -22,6 +27,24 @@ def test_a_flush_keeps_what_the_migrations_shipped(turn):
     assert Permission.objects.filter(codename="view_partner").exists()
     assert not Group.objects.filter(name="left over").exists()
     Group.objects.create(name="left over")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("turn", ["first", "second"])
+def test_a_flush_empties_the_audit_trail_and_leaves_its_triggers(turn):
+    assert not LoanEvent.objects.exists()
+    partner = Partner.objects.create(slug="umoja", name="Umoja")
+    loan = LoanTracking.objects.create(
+        partner=partner, loan_id=1, product_id=1, loan_amount=Decimal(1000), currency="KES"
+    )
+    event = LoanEvent.objects.create(
+        loan_tracking=loan, to_status="pending_disbursement", actor="test", at=timezone.now()
+    )
+
+    with pytest.raises(DatabaseError, match="insert-only"):
+        event.delete()
+    with pytest.raises(DatabaseError, match="insert-only"):
+        LoanEvent.objects.update(actor="another")
 
 
 @pytest.mark.django_db(transaction=True)
