@@ -157,9 +157,6 @@ class DisburseOrder:
             raise ValueError("an idempotency key is missing")
         if self.principal <= 0:
             raise ValueError("a disbursement is above zero")
-        if self.payment_type_id <= 0:
-            # Without a payment type Fineract drops the receipt silently (5.1).
-            raise ValueError("a payment type is missing")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -100,6 +100,7 @@ CLIENT_FIELDS = "id,displayName,mobileNo,active,status,officeId"
 ALLOW_ON_HOLIDAY = "allow-transactions-on-holiday"
 ALLOW_ON_NON_WORKING_DAY = "allow-transactions-on-non_workingday"
 BUSINESS_DATE_ENABLED = "enable-business-date"
+NO_PAYMENT_TYPE = "loanpoll.payment.type.missing"
 LOAN_NOT_FOUND = "error.msg.loan.id.invalid"
 
 # English whatever the process's locale is: Fineract reads them with locale "en" (9).
@@ -232,6 +233,11 @@ class MifosClient:
     def disburse(self, order: DisburseOrder) -> Disbursed | AwaitingChecker:
         """Record a payment that was made. Raises MifosError; after MifosUncertain look first."""
         doing = f"recording loan {order.loan_id} as disbursed"
+        if order.payment_type_id <= 0:
+            # Fineract would take it, and drop the receipt silently (5.1).
+            raise MifosRefused(
+                f"Stopped before {doing}: no payment type is set", code=NO_PAYMENT_TYPE
+            )
         try:
             answer = self._send(
                 "POST",

@@ -151,7 +151,8 @@ def _busy(answer: Answer, codes: list[str], doing: str) -> MifosBusy:
         f"Mifos X was busy while {doing}: {why}",
         code=codes[-1] if codes else "",
         http_status=answer.status,
-        replayed=is_replayed(answer),
+        # A 425 carries the header too, but stores no outcome: its key must be kept (6).
+        replayed=is_replayed(answer) and answer.status != 425,
     )
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 class MifosError(Exception):
     """Something Mifos X did not do. Its text is one plain sentence for staff.
 
-    `replayed` means an old answer to the same idempotency key was repeated (contracts/mifos.md 6).
+    `replayed` means that the stored outcome of the same idempotency key was repeated, and would be
+    for ever: only a new key can change it (contracts/mifos.md 6).
     """
 
     def __init__(self, sentence: str = "", *, replayed: bool = False) -> None:

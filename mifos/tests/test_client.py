@@ -480,12 +480,18 @@ def test_a_key_too_long_for_its_column_is_folded_the_same_way_every_time(mifos, 
         {"external_id": "x" * 101},
         {"idempotency_key": ""},
         {"principal": Decimal(0)},
-        {"payment_type_id": 0},
     ],
 )
 def test_an_order_that_would_lose_its_proof_is_not_made(change):
     with pytest.raises(ValueError, match=r"."):
         order(**change)
+
+
+def test_without_a_payment_type_nothing_is_sent(mifos, http):
+    with pytest.raises(MifosRefused, match="payment type"):
+        mifos.disburse(order(payment_type_id=0))
+
+    assert len(http.calls) == 0
 
 
 @pytest.mark.parametrize(
@@ -713,7 +719,7 @@ def test_a_busy_server_is_waited_for(mifos, http, answer, code, words, headers):
 
     error = caught.value
     assert (error.code, error.http_status) == (code, answer["status"])
-    assert error.replayed is bool(headers)
+    assert error.replayed is (bool(headers) and answer["status"] != 425)
 
 
 # --- proof afterwards ---
