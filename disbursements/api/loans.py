@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import Http404
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import ValidationError
@@ -209,6 +210,8 @@ class LoanView(ApiView):
 
 
 class LoanList(LoanView):
+    """A filter that is not known is a 400. Follow `next` for older loans."""
+
     @describe(
         operation_id="listLoans",
         summary="Loans, newest first",
@@ -217,7 +220,7 @@ class LoanList(LoanView):
         responses=LoanPage,
     )
     def get(self, request: Request) -> Response:
-        filters = LoanFilters(data=request.query_params)
+        filters = LoanFilters(data=request.query_params.dict())
         filters.is_valid(raise_exception=True)
         pages = NewestFirst()
         page = pages.paginate_queryset(filters.narrow(visible_loans(request)), request, view=self)
@@ -225,10 +228,13 @@ class LoanList(LoanView):
 
 
 class LoanItem(LoanView):
+    """The id is that of loan_tracking; an event with `disbursementId` is one of that attempt."""
+
     @describe(
         operation_id="readLoan",
-        summary="One loan with its attempts and events (the id is that of loan_tracking)",
+        summary="One loan with its attempts and events",
         tags=["loans"],
+        parameters=[OpenApiParameter("id", int, OpenApiParameter.PATH)],
         responses=LoanDetail,
     )
     def get(self, request: Request, id: int) -> Response:

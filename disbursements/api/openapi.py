@@ -15,7 +15,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 describe: Callable[..., Callable[[Handler], Handler]] = extend_schema
 
 COMPONENT = "#/components/schemas/Problem"
-WITH_BODY_ONLY = {413, 415}
+WITH_BODY_ONLY = {415}
 
 
 def drop_slashed(endpoints: list[tuple[str, ...]], **_: Any) -> list[tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.conf import settings
+from django.http import QueryDict
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import IsAuthenticated
@@ -35,12 +36,16 @@ class PassView(ApiView):
 
     def read_options(self, request: Request) -> dict[str, Any]:
         """Return the arguments of the pass. Raises a 400 or a 403 when they cannot be had."""
-        fields = self.body(data=request.data or {}, context={"caller": request.user})
+        # Without a body DRF gives an empty form, in which a missing flag would count as given.
+        given = {} if isinstance(request.data, QueryDict) else request.data
+        fields = self.body(data=given, context={"caller": request.user})
         fields.is_valid(raise_exception=True)
         return {"triggered_by": trigger_of(request), **fields.arguments()}
 
 
 class FetchPendingLoans(PassView):
+    """Reads the approved loans of every partner from Mifos X. Pays nothing."""
+
     body = FetchOptions
 
     @describe(
@@ -59,6 +64,8 @@ class FetchPendingLoans(PassView):
 
 
 class ProcessPendingLoans(PassView):
+    """Takes no new work after 25 s (then `hasMore`). Harmless twice, and at the same time."""
+
     body = ProcessOptions
 
     @describe(
@@ -78,6 +85,8 @@ class ProcessPendingLoans(PassView):
 
 
 class ScheduledLoanSync(PassView):
+    """What a scheduler calls. Takes no new work after 25 s (then `hasMore`). Harmless twice."""
+
     body = SyncOptions
 
     @describe(
