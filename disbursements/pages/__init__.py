@@ -1,0 +1,1 @@
+"""The operations desk: what staff see of the loans. It reads; the steps write."""
