@@ -164,9 +164,9 @@ def _attempt(
     except NotConfigured as exc:
         yield about.fail(str(exc), fix=f"fill them in on {partner_page(partner)}")
     except MifosError as exc:
-        yield _trouble(about, partner, f"Mifos X: {exc}", exc, MIFOS_TROUBLES)
+        yield _trouble(about, partner, exc, MIFOS_TROUBLES)
     except MpesaError as exc:
-        yield _trouble(about, partner, f"M-Pesa: {exc}", exc, MPESA_TROUBLES)
+        yield _trouble(about, partner, exc, MPESA_TROUBLES)
     except Exception as exc:
         logger.exception("the check of %s itself failed", partner.slug)
         yield about.fail(
@@ -177,14 +177,14 @@ def _attempt(
 def _trouble(
     about: About,
     partner: Partner,
-    detail: str,
     exc: Exception,
     known: tuple[tuple[type[Exception], str, str], ...],
 ) -> Finding:
     fixes = ((likely, fix) for kind, likely, fix in known if isinstance(exc, kind))
     likely, fix = next(fixes, ("", "see the log of this moment, then check again"))
     again = f"; then: manage.py test_loan_polling_system --partner {partner.slug}"
-    return about.fail(detail, likely=likely, fix=fix.format(page=partner_page(partner)) + again)
+    said = str(exc) or type(exc).__name__
+    return about.fail(said, likely=likely, fix=fix.format(page=partner_page(partner)) + again)
 
 
 def _mifos_findings(

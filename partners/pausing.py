@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.auth import get_user_model
-from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.models import Model
 
+from partners.history import write_down
 from partners.models import Partner, PayoutSwitch
 
 logger = logging.getLogger(__name__)
@@ -48,7 +46,7 @@ def _set_partner(partner: Partner, *, paused: bool, by: str, reason: str, now: d
             **_columns(paused=paused, by=by, reason=reason, now=now), updated_at=now
         )
         if moved:
-            _write_down(partner, paused=paused, by=by, reason=reason)
+            _say(partner, paused=paused, by=by, reason=reason)
     partner.refresh_from_db(fields=["is_paused", "paused_by", "paused_at", "pause_reason"])
     return bool(moved)
 
@@ -60,7 +58,7 @@ def _set_switch(*, paused: bool, by: str, reason: str, now: datetime) -> bool:
             **_columns(paused=paused, by=by, reason=reason, now=now)
         )
         if moved:
-            _write_down(switch, paused=paused, by=by, reason=reason)
+            _say(switch, paused=paused, by=by, reason=reason)
     return bool(moved)
 
 
@@ -75,19 +73,8 @@ def _columns(*, paused: bool, by: str, reason: str, now: datetime) -> dict[str, 
     }
 
 
-def _write_down(what: Model, *, paused: bool, by: str, reason: str) -> None:
-    """Log it, and enter it in the admin's history when `by` is a user (history needs one)."""
+def _say(what: Model, *, paused: bool, by: str, reason: str) -> None:
     verb = "paused" if paused else "resumed"
     name = what.slug if isinstance(what, Partner) else "all partners"
     logger.warning("payouts of %s %s by %s: %s", name, verb, by, reason)
-    user = get_user_model().objects.filter(username=by).first()
-    if user is None:
-        return
-    LogEntry.objects.create(
-        user_id=user.pk,
-        content_type=ContentType.objects.get_for_model(what),
-        object_id=str(what.pk),
-        object_repr=str(what)[:200],
-        action_flag=CHANGE,
-        change_message=f"Payouts {verb}: {reason}",
-    )
+    write_down(what, by=by, text=f"Payouts {verb}: {reason}")

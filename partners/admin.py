@@ -1,0 +1,304 @@
+"""Partners in the administration: settings, the switch, and a look whether all of it works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db import connection
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+
+from mpesa.shortcodes import reset_breaker
+from partners.access import check_access
+from partners.credentials import CREDENTIAL_COLUMNS
+from partners.forms import PartnerForm, ReasonForm
+from partners.history import write_down
+from partners.models import LoanProductAutoDisbursalConfig, Partner
+from partners.pausing import pause_partner, resume_partner
+from partners.rules import touch_rules
+from partners.validation import SECRET_COLUMNS
+
+if TYPE_CHECKING:
+    _PartnerAdmin = admin.ModelAdmin[Partner]
+    _ProductAdmin = admin.ModelAdmin[LoanProductAutoDisbursalConfig]
+    _ProductInline = admin.TabularInline[LoanProductAutoDisbursalConfig, Partner]
+else:
+    _PartnerAdmin = _ProductAdmin = admin.ModelAdmin
+    _ProductInline = admin.TabularInline
+
+MOST_TESTED_AT_ONCE = 5
+WRITE_ONLY = (*SECRET_COLUMNS, "mpesa_initiator_password", "mpesa_certificate")
+Switch = Callable[..., object]
+
+IDENTITY = ("name", "slug", "is_active")
+MIFOS = (
+    "is_mifos_configured",
+    "mifos_auto_disbursement_enabled",
+    "mifos_host_url",
+    "mifos_api_endpoint",
+    "mifos_tenant_id",
+    "mifos_username",
+    "mifos_password",
+    "mifos_payment_type_id",
+    "mifos_time_zone",
+    "mifos_concurrency",
+    "hook_address",
+)
+MPESA = (
+    "is_mpesa_configured",
+    "mpesa_environment",
+    "mpesa_shortcode",
+    "mpesa_initiator_name",
+    "mpesa_consumer_key",
+    "mpesa_consumer_secret",
+    "mpesa_security_credential",
+    "mpesa_initiator_password",
+    "mpesa_certificate",
+    "mpesa_credential_set_at",
+    "mpesa_payments_per_second",
+)
+LIMITS = (
+    "daily_limit",
+    "client_daily_limit",
+    "loan_limit",
+    "approval_threshold",
+    "resend_unknown",
+)
+PAUSE = ("is_paused", "paused_by", "paused_at", "pause_reason")
+POLLS = ("last_polled_at", "last_poll_succeeded_at", "last_error", "last_error_at")
+SECTIONS = {
+    "Identity": IDENTITY,
+    "Mifos X": MIFOS,
+    "M-Pesa": MPESA,
+    "Limits": LIMITS,
+    "Pause": PAUSE,
+    "Polls": POLLS,
+}
+
+
+class ProductInline(_ProductInline):
+    model = LoanProductAutoDisbursalConfig
+    extra = 0
+    can_delete = False  # disable it instead: what was paid under it stays explained
+
+
+@admin.register(Partner)
+class PartnerAdmin(_PartnerAdmin):
+    form = PartnerForm
+    inlines = (ProductInline,)
+    list_display = (
+        "name",
+        "mpesa_environment",
+        "is_active",
+        "mifos_auto_disbursement_enabled",
+        "last_poll_succeeded_at",
+        "last_error",
+        "is_paused",
+    )
+    list_filter = (
+        "is_active",
+        "mpesa_environment",
+        "mifos_auto_disbursement_enabled",
+        "is_paused",
+    )
+    search_fields = ("name", "slug", "=mpesa_shortcode", "=mifos_tenant_id")
+    actions = ("test_connection", "pause_payouts", "resume_payouts", "let_shortcode_pay")
+    empty_value_display = "none"
+    save_on_top = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Partner]:
+        partners = super().get_queryset(request)
+        if request.method == "POST" and connection.in_atomic_block:
+            # A claim locks the same row, so no attempt begins between the check and the change.
+            return partners.select_for_update()
+        return partners
+
+    def get_fieldsets(self, request: HttpRequest, obj: Partner | None = None) -> Any:
+        # Whoever may only look gets the columns as plain text: no secret may be among them.
+        hidden = () if self._may_change(request, obj) else (*WRITE_ONLY, "hook_address")
+        return [
+            (title, {"fields": [name for name in names if name not in hidden]})
+            for title, names in SECTIONS.items()
+            if obj is not None or title not in {"Pause", "Polls"}
+        ]
+
+    def _may_change(self, request: HttpRequest, obj: Partner | None) -> bool:
+        if obj is None:
+            return self.has_add_permission(request)
+        return self.has_change_permission(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Partner | None = None) -> Any:
+        fixed = ("slug",) if obj else ()
+        return (*fixed, "hook_address", "mpesa_credential_set_at", *PAUSE, *POLLS)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    @admin.display(description="Hook address for Mifos X")
+    def hook_address(self, partner: Partner) -> str:
+        """Paste it into Mifos X > Admin > System > Hooks. It ends in a slash (mifos.md 8)."""
+        if partner.pk is None:
+            return "shown after saving"
+        return (
+            f"{settings.PUBLIC_BASE_URL}/api/mifos/webhook/loan-approval/{partner.webhook_token}/"
+        )
+
+    def save_model(self, request: HttpRequest, obj: Partner, form: Any, change: bool) -> None:
+        obj.rules_changed_at = timezone.now()
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        columns = {field.name for field in Partner._meta.concrete_fields}
+        # Only what the form changed: a pass may be writing how its poll went at the same time.
+        obj.save(
+            update_fields={
+                *columns.intersection(form.changed_data),
+                *CREDENTIAL_COLUMNS,
+                "rules_changed_at",
+                "updated_at",
+            }
+        )
+
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
+        """Say from what to what; of a secret only that it changed."""
+        said = super().construct_change_message(request, form, formsets, add)
+        if not add and form.changed_data and said and isinstance(said[0].get("changed"), dict):
+            said[0]["changed"]["fields"] = [_change(form, name) for name in form.changed_data]
+        return said
+
+    @admin.action(description="Test connection (reads only)", permissions=["view"])
+    def test_connection(
+        self, request: HttpRequest, queryset: QuerySet[Partner]
+    ) -> HttpResponse | None:
+        chosen = list(queryset[: MOST_TESTED_AT_ONCE + 1])
+        if len(chosen) > MOST_TESTED_AT_ONCE:
+            self.message_user(
+                request, f"Choose at most {MOST_TESTED_AT_ONCE} partners.", messages.WARNING
+            )
+            return None
+        now = timezone.now()
+        findings = [finding for partner in chosen for finding in check_access(partner, now=now)]
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Test connection",
+            "opts": self.opts,
+            "findings": findings,
+        }
+        return TemplateResponse(request, "admin/partners/partner/access.html", context)
+
+    @admin.action(description="Pause payouts …", permissions=["change"])
+    def pause_payouts(
+        self, request: HttpRequest, queryset: QuerySet[Partner]
+    ) -> HttpResponse | None:
+        return self._with_reason(request, queryset, "pause_payouts", "Pause payouts", pause_partner)
+
+    @admin.action(description="Resume payouts …", permissions=["change"])
+    def resume_payouts(
+        self, request: HttpRequest, queryset: QuerySet[Partner]
+    ) -> HttpResponse | None:
+        return self._with_reason(
+            request, queryset, "resume_payouts", "Resume payouts", resume_partner
+        )
+
+    @admin.action(description="Let the shortcode pay again …", permissions=["change"])
+    def let_shortcode_pay(
+        self, request: HttpRequest, queryset: QuerySet[Partner]
+    ) -> HttpResponse | None:
+        return self._with_reason(
+            request, queryset, "let_shortcode_pay", "Let the shortcode pay again", _reset
+        )
+
+    def _with_reason(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Partner],
+        action: str,
+        title: str,
+        switch: Switch,
+    ) -> HttpResponse | None:
+        """Ask for the reason first; with one, switch each partner and say how many changed."""
+        form = ReasonForm(request.POST if "reason" in request.POST else None)
+        chosen = list(queryset)
+        if not form.is_valid():
+            return self._ask_reason(request, chosen, action, title, form)
+        now, by = timezone.now(), request.user.get_username()
+        reason = form.cleaned_data["reason"]
+        changed = sum(bool(switch(one, by=by, reason=reason, now=now)) for one in chosen)
+        self.message_user(request, f"{title}: {changed} changed, {len(chosen) - changed} were so.")
+        return None
+
+    def _ask_reason(
+        self,
+        request: HttpRequest,
+        chosen: Sequence[Partner],
+        action: str,
+        title: str,
+        form: ReasonForm,
+    ) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": self.opts,
+            "partners": chosen,
+            "form": form,
+            "action": action,
+            "checkbox": ACTION_CHECKBOX_NAME,
+        }
+        return TemplateResponse(request, "admin/partners/partner/reason.html", context)
+
+
+@admin.register(LoanProductAutoDisbursalConfig)
+class ProductAdmin(_ProductAdmin):
+    list_display = (
+        "partner",
+        "product_id",
+        "product_name",
+        "enabled",
+        "min_amount",
+        "max_amount",
+        "auto_approve",
+    )
+    list_display_links = ("product_id",)
+    list_filter = ("partner", "enabled", "auto_approve")
+    list_select_related: ClassVar = ["partner"]
+    search_fields = ("product_name", "=product_id")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        return ("partner", "product_id") if obj else ()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: LoanProductAutoDisbursalConfig,
+        form: Any,
+        change: bool,
+    ) -> None:
+        super().save_model(request, obj, form, change)
+        touch_rules(obj.partner, timezone.now())
+
+
+def _change(form: Any, name: str) -> str:
+    label = form.fields[name].label or name
+    if name in WRITE_ONLY:
+        return str(label)
+    return f"{label} ({form.initial.get(name)} → {form.cleaned_data.get(name)})"
+
+
+def _reset(partner: Partner, *, by: str, reason: str, now: datetime) -> bool:
+    done = reset_breaker(partner.mpesa_environment, partner.mpesa_shortcode)
+    if done:
+        text = f"Shortcode {partner.mpesa_shortcode} may pay again: {reason}"
+        write_down(partner, by=by, text=text)
+    return done

@@ -1,0 +1,114 @@
+"""Payouts stop at once, and who stopped them is written down."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth import get_user_model
+from django.core.management import CommandError, call_command
+
+from partners.models import Partner
+from partners.pausing import (
+    pause_all,
+    pause_partner,
+    payouts_paused,
+    resume_all,
+    resume_partner,
+)
+from partners.tests.samples import NOW, make_partner
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_paused_partner_says_by_whom_and_why():
+    partner = make_partner()
+
+    assert pause_partner(partner, by="p.njoroge", reason="float audit", now=NOW)
+
+    stored = Partner.objects.get()
+    assert (stored.is_paused, stored.paused_by, stored.paused_at, stored.pause_reason) == (
+        True,
+        "p.njoroge",
+        NOW,
+        "float audit",
+    )
+    assert partner.is_paused
+
+
+def test_a_second_pause_keeps_the_first_name():
+    partner = make_partner()
+    pause_partner(partner, by="p.njoroge", reason="float audit", now=NOW)
+
+    assert not pause_partner(partner, by="another", reason="me too", now=NOW)
+
+    assert Partner.objects.get().paused_by == "p.njoroge"
+
+
+def test_resuming_leaves_no_trace_on_the_row_but_one_in_the_history():
+    user = get_user_model().objects.create_user("p.njoroge")
+    partner = make_partner()
+    pause_partner(partner, by="p.njoroge", reason="float audit", now=NOW)
+
+    assert resume_partner(partner, by="p.njoroge", reason="audit done", now=NOW)
+
+    assert (partner.is_paused, partner.paused_by, partner.paused_at) == (False, "", None)
+    said = LogEntry.objects.filter(user=user).order_by("id")
+    assert [entry.change_message for entry in said] == [
+        "Payouts paused: float audit",
+        "Payouts resumed: audit done",
+    ]
+
+
+def test_the_switch_of_all_leaves_single_pauses_alone():
+    partner = make_partner()
+    assert payouts_paused() is None
+    pause_partner(partner, by="a", reason="own", now=NOW)
+    assert pause_all(by="b", reason="M-Pesa incident", now=NOW)
+    assert not pause_all(by="c", reason="again", now=NOW)
+    switch = payouts_paused()
+    assert switch is not None
+    assert switch.pause_reason == "M-Pesa incident"
+
+    assert resume_all(by="b", reason="over", now=NOW)
+
+    assert payouts_paused() is None
+    assert Partner.objects.get().is_paused
+
+
+def test_the_commands_pause_and_resume():
+    make_partner()
+    out = StringIO()
+    words = ("--reason", "audit", "--actor", "p.njoroge")
+
+    call_command("pause", "--partner", "umoja", *words, stdout=out)
+    call_command("pause", "--all", *words, stdout=out)
+    call_command("resume", "--all", *words, stdout=out)
+    call_command("resume", "--partner", "umoja", *words, stdout=out)
+    call_command("resume", "--partner", "umoja", *words, stdout=out)
+
+    assert out.getvalue().splitlines() == [
+        "umoja: paused",
+        "all partners: paused",
+        "all partners: resumed",
+        "umoja: resumed",
+        "umoja: was not paused",
+    ]
+
+
+def test_an_unknown_partner_stops_the_command_before_anything_is_done():
+    make_partner()
+
+    with pytest.raises(CommandError, match="no partner 'umojx'") as refused:
+        call_command(
+            "pause", "--partner", "umoja", "--partner", "umojx", "--reason", "x", "--actor", "y"
+        )
+
+    assert refused.value.returncode == 2
+    assert not Partner.objects.get().is_paused
+
+
+def test_a_command_without_a_reason_is_refused():
+    with pytest.raises(CommandError, match="--reason"):
+        call_command("pause", "--all", "--actor", "p.njoroge")
