@@ -284,7 +284,10 @@ class MifosClient:
     def _approved_loan(self, row: Row) -> Loan | None:
         try:
             # Again, because a filter that a server does not know is silently no filter (2.1).
-            return loan_from(row) if status_id_of(row) == APPROVED else None
+            if status_id_of(row) == APPROVED:
+                return loan_from(row)
+            self._doubt_era()
+            return None
         except Unreadable as exc:
             line = f"Loan {text_of(row, 'id', most=20) or 'without id'}: {exc}"
             self.unreadable_rows.append(line)
@@ -296,6 +299,12 @@ class MifosClient:
             if self._era is None:
                 self._era = find_era(self._loan_page)
             return self._era or Era.STATUS
+
+    def _doubt_era(self) -> None:
+        """A filter that lets another status through works no more: the server was upgraded."""
+        with self._era_lock:
+            if self._era is not Era.UNFILTERED:
+                self._era = None
 
     def _loan_page(self, params: Params) -> Page:
         doing = "listing the approved loans"

@@ -223,3 +223,13 @@ def test_a_page_without_a_waiting_loan_is_not_the_end(mifos, http):
     Server(http, [row(1, 300), row(2, 600), row(3), row(4, 300)], knows=())
 
     assert ids(mifos, page_size=2) == [3]
+
+
+def test_an_upgrade_of_the_server_is_seen(mifos, http):
+    server = Server(http, PORTFOLIO, knows=("sqlSearch",))
+    ids(mifos)
+    server.knows = ("status",)
+
+    assert ids(mifos) == WAITING
+    assert ids(mifos) == WAITING
+    assert mifos._era is Era.STATUS
