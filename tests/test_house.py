@@ -71,8 +71,8 @@ def test_the_database_is_shared_with_a_child_process(child_environment):
 
 
 def test_no_test_reaches_another_machine():
-    with pytest.raises(pytest.fail.Exception, match=r"192\.0\.2\.1"):
-        socket.create_connection(("192.0.2.1", 443), timeout=0.1)
+    with socket.socket() as way_out, pytest.raises(pytest.fail.Exception, match="192"):
+        way_out.connect(("192.0.2.1", 443))
     with pytest.raises(socket.gaierror):
         socket.getaddrinfo("api.safaricom.co.ke", 443)
 
