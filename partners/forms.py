@@ -73,17 +73,17 @@ class SecretField(forms.CharField):
 
 
 class PartnerForm(_PartnerForm):
-    mifos_password = SecretField()
-    mpesa_consumer_key = SecretField()
-    mpesa_consumer_secret = SecretField()
-    mpesa_security_credential = SecretField()
+    mifos_password = SecretField(label="Mifos password")
+    mpesa_consumer_key = SecretField(label="Mpesa consumer key")
+    mpesa_consumer_secret = SecretField(label="Mpesa consumer secret")
+    mpesa_security_credential = SecretField(label="Mpesa security credential")
     mpesa_initiator_password = SecretField(
-        label="Initiator password",
+        label="Mpesa initiator password",
         help_text="Of the API operator. With the certificate it makes the security credential; "
         "the password itself is not kept.",
     )
     mpesa_certificate = forms.FileField(
-        label="M-Pesa certificate",
+        label="Mpesa certificate",
         required=False,
         help_text="Daraja portal > Documentation > Security credentials: sandbox and production "
         "have one each.",
