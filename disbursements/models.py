@@ -122,6 +122,12 @@ class DisbursementRequest(models.Model):
 
     class Meta:
         db_table = "disbursement_requests"
+        permissions: ClassVar = [
+            ("retry_disbursementrequest", "Can ask for a new attempt of a failed loan"),
+            ("query_disbursementrequest", "Can ask M-Pesa about a payment"),
+            ("record_disbursementrequest", "Can tell Mifos X again"),
+            ("resolve_disbursementrequest", "Can settle an unknown outcome with a second person"),
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["loan_tracking", "attempt_no"], name="one_row_per_attempt"

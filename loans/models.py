@@ -137,6 +137,11 @@ class LoanTracking(models.Model):
     class Meta:
         db_table = "loan_tracking"
         verbose_name = "loan"
+        permissions: ClassVar = [
+            ("hold_loantracking", "Can hold and release a loan"),
+            ("approve_loantracking", "Can approve a payout that somebody else asked for"),
+            ("view_full_msisdn", "Can see whole phone numbers"),
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["partner", "loan_id", "cycle"], name="one_row_per_loan_cycle"

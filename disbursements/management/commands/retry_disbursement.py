@@ -1,0 +1,36 @@
+"""`manage.py retry_disbursement ID`: a new attempt for a failed loan, refused in every other status."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from disbursements.actors import actor_with
+from disbursements.retry import RetryRefused, retry_loan
+from loans.models import LoanTracking
+
+
+class Command(BaseCommand):
+    help = "Let a failed loan be paid by a new attempt. ID is the id of loan_tracking."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("id", type=int, help="id of loan_tracking")
+        parser.add_argument("--actor", required=True, help="user name of who asks")
+        parser.add_argument("--reason", required=True, help="kept in the history")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        actor = actor_with(options["actor"], "disbursements.retry_disbursementrequest")
+        try:
+            loan = retry_loan(
+                options["id"],
+                actor=actor.get_username(),
+                reason=options["reason"],
+                now=timezone.now(),
+            )
+        except LoanTracking.DoesNotExist:
+            raise CommandError(f"There is no loan with id {options['id']}.", returncode=2) from None
+        except RetryRefused as exc:
+            raise CommandError(str(exc), returncode=1) from exc
+        self.stdout.write(f"Loan {loan.loan_id} waits again; the next pass checks and pays it.")

@@ -1,0 +1,168 @@
+"""Two different people, with the M-PESA statement in hand, settle what no machine can (rule 6)."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+
+from disbursements.evidence import MONEY_MOVED, mark_paid
+from disbursements.models import (
+    AttemptStatus,
+    DisbursementRequest,
+    ResolutionOutcome,
+    ReviewResolution,
+)
+from disbursements.moves import locked_attempt
+from disbursements.sending import fail
+from disbursements.verdicts import Proof, Verdict
+from loans.audit import note_change
+from loans.models import LoanTracking
+
+SETTLEABLE = frozenset({AttemptStatus.ACCEPTED, AttemptStatus.UNKNOWN})
+RECEIPT = re.compile(r"[A-Z0-9]{10}")
+
+
+class ResolutionRefused(Exception):
+    """The outcome cannot be recorded so. The text says why, for staff."""
+
+
+def propose(
+    attempt_pk: int,
+    *,
+    outcome: ResolutionOutcome,
+    receipt: str,
+    reason: str,
+    by: AbstractBaseUser,
+    now: datetime,
+) -> ReviewResolution:
+    """Keep what the first person says, with the evidence. Nothing moves yet."""
+    with locked_attempt(attempt_pk) as (attempt, loan):
+        refusal = resolution_refusal(attempt, outcome, receipt, reason)
+        if refusal:
+            raise ResolutionRefused(refusal)
+        if attempt.resolutions.filter(confirmed_at=None, withdrawn_at=None).exists():
+            raise ResolutionRefused("A proposal is open already: confirm or withdraw it first.")
+        note_change(
+            loan,
+            actor=by.get_username(),
+            reason=f"Proposes '{outcome.label}': {reason}",
+            at=now,
+            details={
+                "disbursement_request_id": attempt.pk,
+                "outcome": outcome.value,
+                "receipt": receipt,
+            },
+        )
+        return ReviewResolution.objects.create(
+            disbursement_request=attempt,
+            outcome=outcome,
+            receipt=receipt,
+            reason=reason[:500],
+            proposed_by=by,
+            proposed_at=now,
+        )
+
+
+def confirm(resolution_pk: int, *, by: AbstractBaseUser, now: datetime) -> None:
+    """A second person confirms; only now does the attempt move. Raises ResolutionRefused."""
+    resolution = ReviewResolution.objects.select_related("proposed_by").get(pk=resolution_pk)
+    if resolution.proposed_by_id == by.pk:
+        raise ResolutionRefused("You proposed this outcome; another person must confirm it.")
+    with locked_attempt(resolution.disbursement_request_id) as (attempt, loan):
+        outcome = ResolutionOutcome(resolution.outcome)
+        refusal = resolution_refusal(attempt, outcome, resolution.receipt, resolution.reason)
+        if refusal:
+            raise ResolutionRefused(refusal)
+        open_ones = ReviewResolution.objects.filter(
+            pk=resolution.pk, confirmed_at=None, withdrawn_at=None
+        )
+        if open_ones.update(confirmed_by=by, confirmed_at=now) != 1:
+            raise ResolutionRefused("This proposal was confirmed or withdrawn before.")
+        actors = f"{resolution.proposed_by.get_username()} and {by.get_username()}"
+        _settle(attempt, loan, resolution, actors=actors, now=now)
+
+
+def withdraw(resolution_pk: int, *, by: AbstractBaseUser, now: datetime) -> None:
+    """Take a proposal back; anybody who may propose may do so."""
+    open_ones = ReviewResolution.objects.filter(
+        pk=resolution_pk, confirmed_at=None, withdrawn_at=None
+    )
+    with transaction.atomic():
+        resolution = open_ones.select_related("disbursement_request").first()
+        if resolution is None or open_ones.update(withdrawn_at=now) != 1:
+            raise ResolutionRefused("This proposal was confirmed or withdrawn before.")
+        with locked_attempt(resolution.disbursement_request_id) as (attempt, loan):
+            note_change(
+                loan,
+                actor=by.get_username(),
+                reason="The proposed outcome was withdrawn",
+                at=now,
+                details={"disbursement_request_id": attempt.pk},
+            )
+
+
+def resolution_refusal(
+    attempt: DisbursementRequest, outcome: ResolutionOutcome, receipt: str, reason: str
+) -> str:
+    """Return why this outcome cannot be recorded for this attempt, or the empty text."""
+    if not reason.strip():
+        return "A reason is required: say what the M-PESA statement shows."
+    if attempt.status == AttemptStatus.SUBMITTING:
+        return "The payment is being sent at this moment; wait until it is unknown or accepted."
+    if outcome == ResolutionOutcome.PAID:
+        return _paid_refusal(attempt, receipt)
+    if attempt.status in MONEY_MOVED:
+        return f"M-Pesa proved it paid (receipt {attempt.transaction_receipt})."
+    return ""
+
+
+def _paid_refusal(attempt: DisbursementRequest, receipt: str) -> str:
+    if not RECEIPT.fullmatch(receipt):
+        return "A receipt of ten capital letters and digits is required, such as SGH7K2M9QD."
+    if attempt.status in MONEY_MOVED and receipt != attempt.transaction_receipt:
+        return f"It is paid already, with receipt {attempt.transaction_receipt}."
+    if attempt.status == AttemptStatus.FAILED:
+        return (
+            "The attempt is closed as failed and stays so. Record the payment in Mifos X by hand; "
+            "the loan then leaves its waiting list and can never be paid again."
+        )
+    others = DisbursementRequest.objects.filter(
+        partner=attempt.partner_id, transaction_receipt=receipt
+    ).exclude(pk=attempt.pk)
+    return f"Receipt {receipt} belongs to another loan." if others.exists() else ""
+
+
+def _settle(
+    attempt: DisbursementRequest,
+    loan: LoanTracking,
+    resolution: ReviewResolution,
+    *,
+    actors: str,
+    now: datetime,
+) -> None:
+    reason = f"Settled by {actors}: {resolution.reason}"
+    if attempt.status not in SETTLEABLE:
+        _review_done(loan, actors=actors, reason=reason, now=now)
+    elif resolution.outcome == ResolutionOutcome.PAID:
+        _review_done(loan, actors=actors, reason=reason, now=now)
+        verdict = Verdict(proof=Proof.PAID, reason=reason, receipt=resolution.receipt)
+        mark_paid(attempt, loan, verdict, actor=actors, now=now)
+    else:
+        evidence: dict[str, object] = {"proof": "two people", "resolution": resolution.pk}
+        fail(attempt, loan, reason=reason, evidence=evidence, now=now, actor=actors)
+
+
+def _review_done(loan: LoanTracking, *, actors: str, reason: str, now: datetime) -> None:
+    if loan.review_reason:
+        note_change(
+            loan,
+            actor=actors,
+            reason=reason,
+            at=now,
+            review_reason="",
+            review_since=None,
+            error_message="",
+        )

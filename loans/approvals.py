@@ -1,0 +1,120 @@
+"""A second pair of eyes: one person approves one amount to one phone number, never their own request."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+
+from loans.audit import lock_loan, note_change
+from loans.decide import APPROVABLE_HOLDS
+from loans.models import ApprovalState, LoanApproval, LoanStatus, LoanTracking
+from loans.phones import mask_msisdn
+
+
+class ApprovalRefused(Exception):
+    """The approval cannot be given. The text says why, for staff."""
+
+
+def approve_loan(
+    pk: int,
+    *,
+    by: AbstractBaseUser,
+    amount: Decimal,
+    phone_number: str,
+    reason: str,
+    now: datetime,
+) -> None:
+    """Approve the payout of `amount` (KES) to `phone_number`, as the approver saw them."""
+    _answer(
+        pk,
+        ApprovalState.APPROVED,
+        by=by,
+        seen=(amount, phone_number),
+        reason=reason,
+        now=now,
+    )
+
+
+def decline_loan(pk: int, *, by: AbstractBaseUser, reason: str, now: datetime) -> None:
+    """Decline the payout: the loan stays held by staff until somebody releases it."""
+    _answer(pk, ApprovalState.DECLINED, by=by, seen=None, reason=reason, now=now)
+
+
+def request_approval(pk: int, *, by: str, now: datetime) -> None:
+    """Ask for an approval in a person's name: that person may then not approve it."""
+    with transaction.atomic():
+        loan = lock_loan(pk)
+        LoanApproval.objects.update_or_create(
+            loan_tracking=loan,
+            state=ApprovalState.REQUESTED,
+            defaults={
+                "amount": loan.net_disbursal_amount,
+                "phone_number": loan.phone_number,
+                "requested_by": by,
+                "requested_at": now,
+            },
+        )
+
+
+def _answer(
+    pk: int,
+    state: ApprovalState,
+    *,
+    by: AbstractBaseUser,
+    seen: tuple[Decimal, str] | None,
+    reason: str,
+    now: datetime,
+) -> None:
+    with transaction.atomic():
+        loan = lock_loan(pk)
+        request = _open_request(loan)
+        _check(loan, request, by=by, seen=seen, reason=reason)
+        LoanApproval.objects.filter(pk=request.pk, state=ApprovalState.REQUESTED).update(
+            state=state, decided_by=by, decided_at=now, reason=reason[:500]
+        )
+        declined = {"staff_hold": f"Declined by {by.get_username()}: {reason}"[:300]}
+        note_change(
+            loan,
+            actor=by.get_username(),
+            reason=f"{state.label} KES {request.amount}: {reason}",
+            at=now,
+            details={
+                "approval": state.value,
+                "amount": str(request.amount),
+                "msisdn": mask_msisdn(request.phone_number),
+                "requested_by": request.requested_by,
+            },
+            decided_at=None,
+            **(declined if state == ApprovalState.DECLINED else {}),
+        )
+
+
+def _open_request(loan: LoanTracking) -> LoanApproval:
+    if loan.status != LoanStatus.PENDING or loan.hold_reason not in APPROVABLE_HOLDS:
+        raise ApprovalRefused(f"Loan {loan.loan_id} does not wait for an approval.")
+    request = loan.approvals.filter(state=ApprovalState.REQUESTED).first()
+    if request is None:
+        raise ApprovalRefused(f"Nobody has asked for an approval of loan {loan.loan_id}.")
+    return request
+
+
+def _check(
+    loan: LoanTracking,
+    request: LoanApproval,
+    *,
+    by: AbstractBaseUser,
+    seen: tuple[Decimal, str] | None,
+    reason: str,
+) -> None:
+    if not reason.strip():
+        raise ApprovalRefused("A reason is required; it is kept in the history.")
+    if request.requested_by == by.get_username():
+        raise ApprovalRefused("You asked for this approval; another person must give it.")
+    present = (loan.net_disbursal_amount, loan.phone_number)
+    if present != (request.amount, request.phone_number) or seen not in {None, present}:
+        raise ApprovalRefused(
+            f"The amount or the phone number of loan {loan.loan_id} changed; look again."
+        )
