@@ -78,11 +78,11 @@ def installation(tmp_path):
     return tmp_path
 
 
-def run_bare(line: str) -> subprocess.CompletedProcess[str]:
+def run_bare(line: str, temporary: Path) -> subprocess.CompletedProcess[str]:
     """Run a line as cron does: another folder, and next to nothing in the environment."""
     return subprocess.run(
         ["/bin/sh", "-c", line],
-        env={"PATH": "/usr/bin:/bin", "HOME": "/", "SHELL": "/bin/sh", "LOGNAME": "nobody"},
+        env={"PATH": "/usr/bin:/bin", "HOME": "/", "SHELL": "/bin/sh", "TMPDIR": str(temporary)},
         cwd="/",
         capture_output=True,
         text=True,
@@ -99,21 +99,21 @@ def test_the_installed_line_reads_the_env_file_and_runs_a_pass(installation):
         f"DATABASE_URL=sqlite:///{installation}/cron.sqlite3\n"
     )
     manage = f"{sys.executable} {installation / 'manage.py'}"
-    added = run_bare(f"{manage} crontab add")
-    again = run_bare(f"{manage} crontab add")
+    added = run_bare(f"{manage} crontab add", installation)
+    again = run_bare(f"{manage} crontab add", installation)
     assert (added.returncode, again.returncode) == (0, 0), added.stderr + again.stderr
     (line,) = (installation / "table").read_text().splitlines()
     assert line.startswith(f"*/5 * * * * {manage} crontab run ")
 
-    run_bare(f"{manage} migrate")
-    ran = run_bare(re.sub(r"^(\S+\s+){5}", "", line))
+    run_bare(f"{manage} migrate", installation)
+    ran = run_bare(re.sub(r"^(\S+\s+){5}", "", line), installation)
 
     assert ran.returncode == 0
     assert (ran.stdout, ran.stderr) == ("", "")
 
 
 def test_a_line_without_its_env_file_says_what_is_missing(installation):
-    ended = run_bare(f"{sys.executable} {installation / 'manage.py'} crontab run x")
+    ended = run_bare(f"{sys.executable} {installation / 'manage.py'} crontab run x", installation)
 
     assert ended.returncode == 2
     assert "SECRET_KEY is not set" in ended.stderr
