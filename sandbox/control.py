@@ -122,6 +122,11 @@ class SandboxControl:
         }
         return cast(Json, self._post("command", asked))
 
+    def withdraw(self, tenant: str, loan_id: int) -> Json:
+        """Undo the approval, then withdraw: Fineract does not withdraw an approved loan."""
+        self.command(tenant, loan_id, "undoapproval")
+        return self.command(tenant, loan_id, "withdrawnByApplicant")
+
     def waiting_commands(self, tenant: str) -> list[Json]:
         return cast(list[Json], self._ask("GET", "commands", tenant=tenant))
 
@@ -165,6 +170,10 @@ class SandboxControl:
 
     def reverse(self, receipt: str) -> Json:
         return cast(Json, self._post("reverse", {"receipt": receipt}))
+
+    def change_payment(self, ocid: str, **changes: Any) -> Json:
+        """Set how a status query sees a payment: status (any text), indexed, receipt."""
+        return cast(Json, self._post("payment", {"ocid": ocid, **changes}))
 
     def kill_tokens(self, consumer_key: str | None = None) -> Json:
         return cast(Json, self._post("tokens/kill", {"consumer_key": consumer_key}))
@@ -231,13 +240,11 @@ class SandboxControl:
             time.sleep(0.01)
 
     def wait_for_callbacks(self, seconds: float = 10.0) -> None:
-        """Wait until no payment is undecided on a timer and no letter is on its way."""
+        """Wait until nothing is on a timer and no letter is on its way."""
 
         def quiet() -> bool:
-            undecided = any(
-                row["finished_at"] is None and row["indexed"] for row in self.payments()
-            )
-            return not undecided and not self.callbacks()["counts"].get("pending")
+            health = self.health()
+            return not health["timers"] and not health["letters"].get("pending")
 
         self.wait_until(quiet, seconds)
 

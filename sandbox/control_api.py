@@ -46,6 +46,8 @@ async def serve_control(sandbox: Sandbox, call: Call) -> Answer:
         body = json.loads(call.body or b"{}")
         if name == "POST outage":
             return await _outage(sandbox, body)
+        if name == "POST reset":
+            return answer(await _reset(sandbox, body))
         door = DOORS.get(name)
         if door is None:
             return answer({"error": f"no {name}", "doors": sorted(DOORS)}, 404)
@@ -60,12 +62,25 @@ async def _outage(sandbox: Sandbox, body: Json) -> Answer:
     return answer({"system": body["system"], "outage": body["on"]})
 
 
-def _reset(sandbox: Sandbox, body: Json, query: Query) -> Json:
-    """Start over with an empty world; timers of the old one go on, and touch only the old one."""
-    options = Options()
-    options.update({**asdict(sandbox.world.options), **body})
+async def _reset(sandbox: Sandbox, body: Json) -> Json:
+    """Start over with an empty world; what the old one still had to send is dropped."""
+    old, options = sandbox.world, Options()
+    options.update({**asdict(old.options), **body})
     sandbox.world = World(options)
+    sandbox.world.urls = old.urls
+    await old.deliveries.close()
     return asdict(options)
+
+
+def _health(sandbox: Sandbox, body: Json, query: Query) -> Json:
+    world = sandbox.world
+    return {
+        "mifos": sandbox.mifos_url,
+        "mpesa": sandbox.mpesa_url,
+        "problems": world.problems,
+        "timers": world.timers,
+        "letters": world.deliveries.counts(),
+    }
 
 
 def _options(sandbox: Sandbox, body: Json, query: Query) -> Json:
@@ -233,6 +248,15 @@ def _reverse(sandbox: Sandbox, body: Json, query: Query) -> Json:
     return {"ocid": payment.ocid, "status": payment.status}
 
 
+def _change_payment(sandbox: Sandbox, body: Json, query: Query) -> Json:
+    """Set how a status query sees a payment: its status text, whether it is indexed."""
+    payment = sandbox.world.ledger.payments[str(body["ocid"])]
+    for name in ("status", "indexed", "receipt"):
+        if name in body:
+            setattr(payment, name, body[name])
+    return {"ocid": payment.ocid, "status": payment.status, "indexed": payment.indexed}
+
+
 def _kill_tokens(sandbox: Sandbox, body: Json, query: Query) -> Json:
     sandbox.world.tokens.kill(body.get("consumer_key"))
     return {"live": len(sandbox.world.tokens.live)}
@@ -254,12 +278,7 @@ def _stop(sandbox: Sandbox, body: Json, query: Query) -> Json:
 
 
 DOORS: dict[str, Door] = {
-    "GET health": lambda box, body, query: {
-        "mifos": box.mifos_url,
-        "mpesa": box.mpesa_url,
-        "problems": box.world.problems,
-    },
-    "POST reset": _reset,
+    "GET health": _health,
     "POST stop": _stop,
     "GET options": _options,
     "POST options": _options,
@@ -287,6 +306,7 @@ DOORS: dict[str, Door] = {
     "POST callbacks/drop": _drop,
     "POST callbacks/again": _send_again,
     "POST reverse": _reverse,
+    "POST payment": _change_payment,
     "POST tokens/kill": _kill_tokens,
     "GET mpesa/ledger": lambda box, body, query: ledger(box.world, query),
     "GET mpesa/payments": lambda box, body, query: payments(box.world),

@@ -19,7 +19,7 @@ from sandbox.daraja_results import (
 from sandbox.ledger import Payment, Shortcode
 from sandbox.mail import post
 from sandbox.settlement import initiator_problem
-from sandbox.state import World
+from sandbox.state import Plan, World
 
 
 def query_status(world: World, shortcode: Shortcode, call: Call) -> Answer:
@@ -108,7 +108,22 @@ def _answer_status(
     sent["Result"]["ReferenceData"] = {"ReferenceItem": occasion}
     facts = {**call.facts, "result": code}
     plan = world.callback_plan("status_callback", facts)
-    post(world, "status_result", str(body["ResultURL"]), sent, facts, plan)
+    if plan is not None and plan.outcome == "to_url" and payment is not None:
+        plan.params = {"url": payment.result_url, **plan.params}  # C17: to the payment's address
+    _post_result(world, "status", body, sent, facts, plan)
+
+
+def _post_result(
+    world: World, kind: str, body: Json, sent: Json, facts: Json, plan: Plan | None
+) -> None:
+    if plan is not None and plan.outcome == "timeout_only":
+        ids = ("OriginatorConversationID", "ConversationID")
+        notice = {name: sent["Result"][name] for name in ids}
+        post(
+            world, f"{kind}_timeout", str(body["QueueTimeOutURL"]), {"Result": notice}, facts, None
+        )
+        return
+    post(world, f"{kind}_result", str(body["ResultURL"]), sent, facts, plan)
 
 
 def _find(world: World, shortcode: Shortcode, body: Json, now: float) -> Payment | None:
@@ -142,4 +157,4 @@ def _answer_balance(world: World, shortcode: Shortcode, body: Json, ids: tuple[s
     result["ReferenceData"] = reference("abresults", world.quirks)
     facts = {"shortcode": shortcode.shortcode, "result": code}
     plan = world.callback_plan("balance_callback", facts)
-    post(world, "balance_result", str(body["ResultURL"]), sent, facts, plan)
+    _post_result(world, "balance", body, sent, facts, plan)

@@ -40,6 +40,7 @@ class Deliveries:
         self.options = options
         self.letters: dict[int, Letter] = {}
         self.tasks: set[asyncio.Task[None]] = set()
+        self.closed = False
         self._session: aiohttp.ClientSession | None = None
         self._random = random_source
 
@@ -73,6 +74,9 @@ class Deliveries:
             self._start(letter)
 
     def _start(self, letter: Letter) -> None:
+        if self.closed:
+            letter.state = "dropped"
+            return
         task = asyncio.get_running_loop().create_task(self.deliver(letter))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -146,6 +150,7 @@ class Deliveries:
         return dict(Counter(letter.state for letter in self.letters.values()))
 
     async def close(self) -> None:
+        self.closed = True
         for task in list(self.tasks):
             task.cancel()
         if self._session is not None:

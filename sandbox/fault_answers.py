@@ -55,9 +55,9 @@ def _delay_payment(world: World, call: Call, rule: Rule, truth: Truth) -> Answer
         call.truth = truth
         return serve(world, call)
     if truth.effect == "lands_late":
-        world.later(
-            truth.seconds, call.name, str(call.facts.get("ocid")), lambda: serve(world, call)
-        )
+        call.facts["app"] = world.tokens.owner(call.headers.get("Authorization", ""), call.at)
+        ocid = str(call.facts.get("ocid"))
+        world.later(truth.seconds, call.name, ocid, lambda: serve(world, call))
     return pretended_acknowledgement(world, call)
 
 
@@ -115,7 +115,8 @@ async def respond(
 
 
 def _redirect(world: World, rule: Rule) -> Answer:
-    place = str(rule.params.get("location", "/_sandbox/trap"))
+    elsewhere = world.urls.get("mifos" if rule.system == "mpesa" else "mpesa", "")
+    place = str(rule.params.get("location", f"{elsewhere}/_sandbox/trap"))
     return Answer(int(rule.params.get("status", 307)), b"", {"Location": place})
 
 

@@ -66,7 +66,21 @@ SHAPES: dict[str, str] = {
 }
 # reliability.md 2.3, and what else a callback can do wrong
 CALLBACK_OUTCOMES = frozenset(
-    ["normal", "lost", "late", "doubled", "before_answer", "timeout_only", "timeout_then_result", "success_then_failure", "failure_then_success", "says_failure", "says_success", "wrong_amount", "wrong_phone", "no_receipt", "no_parameters", "other_id", "malformed", "truncated", "huge", "not_json", "wrong_type", "result_code", "repeated_keys", "reference_array", "reference_object", "to_url"]
+    {
+        *("normal", "lost", "late", "doubled", "before_answer", "timeout_only"),
+        *("timeout_then_result", "success_then_failure", "failure_then_success"),
+        *("says_failure", "says_success", "wrong_amount", "wrong_phone", "no_receipt"),
+        *("no_parameters", "other_id", "malformed", "truncated", "huge", "not_json"),
+        *("wrong_type", "result_code", "repeated_keys", "reference_array", "reference_object"),
+        "to_url",
+    }
+)
+# A payment's fate has these; a query or a hook does not.
+PAYMENT_ONLY = frozenset(
+    {
+        *("before_answer", "timeout_then_result", "success_then_failure"),
+        *("failure_then_success", "says_failure", "says_success"),
+    }
 )
 CALLBACK_CALLS = frozenset({"callback", "status_callback", "balance_callback", "hook"})
 C_ROWS = {
@@ -218,7 +232,7 @@ def _check(call: str, outcome: str) -> None:
     if not call:
         raise ValueError("a fault rule needs a call")
     if call in CALLBACK_CALLS:
-        if outcome not in CALLBACK_OUTCOMES:
+        if outcome not in CALLBACK_OUTCOMES or (call != "callback" and outcome in PAYMENT_ONLY):
             raise ValueError(f"a callback cannot be {outcome}")
     elif split_outcome(outcome)[0] not in SHAPES:
         raise ValueError(f"no outcome {outcome}")

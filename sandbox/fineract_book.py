@@ -118,6 +118,7 @@ class Command:
     result: str = "awaiting.approval"  # processed, rejected
     checker: str | None = None
     checked_at: float | None = None
+    slot: tuple[str, str, str] | None = None
 
 
 @dataclass(slots=True)

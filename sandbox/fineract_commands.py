@@ -85,6 +85,7 @@ def await_checker(visit: Visit, name: str, loan: Loan, body: Json) -> Answer:
     command = Command(
         visit.tenant.new_id(), "DISBURSE", loan.id, body, visit.user.name, visit.call.at
     )
+    command.slot = slot_of(visit.tenant, visit.call, COMMANDS[name][1], "LOAN")
     visit.tenant.commands[command.id] = command
     reply: Json = {"commandId": command.id, "rollbackTransaction": True}
     if visit.tenant.maker_checker_resource_id:
@@ -126,6 +127,8 @@ def decide_command(visit: Visit, command_id: str) -> Answer:
         reply |= disburse(as_maker, find_loan(visit.tenant, str(command.loan_id)), command.body)
     command.result = "processed" if verdict == "approve" else "rejected"
     command.checker, command.checked_at = visit.user.name, visit.call.at
+    if command.slot in visit.tenant.keys and verdict == "approve":
+        visit.tenant.keys[command.slot].reply = answer(reply)
     return answer(reply)
 
 

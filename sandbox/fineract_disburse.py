@@ -115,8 +115,11 @@ def _date_of(body: Json) -> date:
     try:
         return read_date(text, str(body["dateFormat"]), str(body["locale"]))
     except ValueError as exc:
-        message = f"The parameter `actualDisbursementDate` is invalid based on the dateFormat: `{body['dateFormat']}` and locale: `{body['locale']}` provided:"
         name = "actualDisbursementDate"
+        message = (
+            f"The parameter `{name}` is invalid based on the dateFormat: `{body['dateFormat']}` "
+            f"and locale: `{body['locale']}` provided:"
+        )
         row = error_row("validation.msg.invalid.date.format", message, name, (text,))
         raise invalid([row]) from exc
 
@@ -264,7 +267,10 @@ def _check_deep(tenant: Tenant, loan: Loan, asked: Disbursal) -> None:
             first,
         )
     if asked.on > tenant.today():
-        text = f"The date on which a loan with identifier : {loan.id:09d} is disbursed cannot be in the future."
+        text = (
+            f"The date on which a loan with identifier : {loan.id:09d} is disbursed "
+            "cannot be in the future."
+        )
         raise domain("error.msg.loan.disbursal.cannot.be.a.future.date", text, asked.on)
     client = tenant.clients.get(loan.client_id or 0)
     if client is not None and client.transferred_on and asked.on < client.transferred_on:

@@ -1,4 +1,4 @@
-"""Reading loans: lists by each era's filters, details, transactions (contracts/mifos.md 2, 4, 7)."""
+"""Reading loans: lists as each era filters them, details, proof (contracts/mifos.md 2, 4, 7)."""
 
 from __future__ import annotations
 

@@ -198,6 +198,7 @@ def charge_json(loan: Loan) -> Json:
 
 def tranche_json(tenant: Tenant, tranche: Json) -> Json:
     out = dict(tranche)
+    out["principal"] = money(Decimal(str(tranche["principal"])))
     for name in ("expectedDisbursementDate", "actualDisbursementDate"):
         if out.get(name) is not None:
             out[name] = date_json(tenant, date.fromisoformat(str(out[name])))

@@ -90,7 +90,7 @@ class Debit:
     reversed: bool = False
 
     def as_json(self) -> Json:
-        return {**asdict(self), "amount": str(self.amount), "fee": str(self.fee)}
+        return {**asdict(self), "amount": f"{self.amount:.2f}", "fee": f"{self.fee:.2f}"}
 
 
 @dataclass(slots=True)

@@ -182,7 +182,7 @@ def _set_money_aware(target: Shortcode | Wallet, given: Json, amounts: set[str])
 
 
 def load_world(world: World, document: Json) -> Json:
-    """Load a whole document: options, tenants with clients and loans, shortcodes, wallets, faults."""
+    """Load a document: options, tenants with clients and loans, shortcodes, wallets, faults."""
     world.options.update(document.get("options", {}))
     for row in document.get("tenants", []):
         tenant = put_tenant(world, row)

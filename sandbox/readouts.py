@@ -32,7 +32,7 @@ def ledger(world: World, query: Query) -> Json:
 
 def _texts(row: Json) -> Json:
     money = ("utility", "working", "charges")
-    return {name: str(value) if name in money else value for name, value in row.items()}
+    return {name: f"{value:.2f}" if name in money else value for name, value in row.items()}
 
 
 def payments(world: World) -> list[Json]:
@@ -40,7 +40,7 @@ def payments(world: World) -> list[Json]:
     hidden = {"password"}
     return [
         {
-            name: str(value) if name in ("amount", "fee") else value
+            name: f"{value:.2f}" if name in ("amount", "fee") else value
             for name, value in asdict(row).items()
             if name not in hidden
         }
@@ -61,7 +61,12 @@ def book(world: World, query: Query) -> Json:
             if row.type_id == 1
         ],
         "loans": [
-            {"tenant": tenant.name, "loan_id": loan.id, "status": loan.status, "net": str(loan.net)}
+            {
+                "tenant": tenant.name,
+                "loan_id": loan.id,
+                "status": loan.status,
+                "net": f"{loan.net:.2f}",
+            }
             for tenant in tenants
             for loan in tenant.loans.values()
         ],
@@ -78,8 +83,8 @@ def _transaction(tenant: Tenant, loan: Loan, row: Transaction) -> Json:
         "receipt": payment.get("receiptNumber"),
         "account_number": payment.get("accountNumber"),
         "payment_type_id": payment.get("paymentTypeId"),
-        "amount": str(row.amount),
-        "net": None if row.net is None else str(row.net),
+        "amount": f"{row.amount:.2f}",
+        "net": None if row.net is None else f"{row.net:.2f}",
         "date": row.on.isoformat(),
         "reversed": row.reversed,
         "by": row.by,
@@ -95,8 +100,8 @@ def loan_state(tenant: Tenant, loan_id: int) -> Json:
         "tenant": tenant.name,
         "loan_id": loan.id,
         "status": loan.status,
-        "principal": str(loan.principal),
-        "net": str(loan.net),
+        "principal": f"{loan.principal:.2f}",
+        "net": f"{loan.net:.2f}",
         "mobile_no": client.mobile_no if client else None,
         "client_id": loan.client_id,
         "approved_on": loan.approved_on,

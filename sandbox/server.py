@@ -113,7 +113,7 @@ class Port:
         server = web.Server(
             Handler(sandbox, system), access_log=None, keepalive_timeout=KEEPALIVE_SECONDS
         )
-        self.runner = web.ServerRunner(server)
+        self.runner = web.ServerRunner(server, shutdown_timeout=0.2)
         self.server = server
         self.site: web.TCPSite | None = None
 
@@ -161,6 +161,7 @@ async def run(
     sandbox.set_outage = set_outage
     sandbox.mifos_url = await ports["mifos"].open()
     sandbox.mpesa_url = await ports["mpesa"].open()
+    sandbox.world.urls = {"mifos": sandbox.mifos_url, "mpesa": sandbox.mpesa_url}
     for document in documents:
         load_world(sandbox.world, document)
     if signals:

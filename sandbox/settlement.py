@@ -88,6 +88,8 @@ def _tell(world: World, payment: Payment, plan: Plan | None) -> list[Letter]:
             return _send(world, payment, first, None) + _send(
                 world, payment, second, None, _gap(plan)
             )
+        case "to_url":
+            plan.params = {"url": payment.timeout_url, **plan.params}
     return _send(world, payment, truth, plan)
 
 

@@ -58,6 +58,8 @@ class World:
         self.log: list[Json] = []
         self.last_success: dict[str, bytes] = {}
         self.problems: list[str] = []
+        self.urls: dict[str, str] = {}
+        self.timers = 0
 
     def callback_plan(self, call: str, facts: Json) -> Plan | None:
         rule = self.faults.choose("mpesa", call, facts, time.time())
@@ -65,7 +67,8 @@ class World:
 
     def after(self, delay: float, run: Callable[[], object]) -> None:
         """Run soon, outside the call that is being answered."""
-        asyncio.get_running_loop().call_later(max(0.0, delay), self._guarded, run)
+        self.timers += 1
+        asyncio.get_running_loop().call_later(max(0.0, delay), self._timed, run)
 
     def later(self, seconds: float | None, call: str, key: str, run: Callable[[], object]) -> None:
         """Let an effect land after `seconds`, or when it is released (None)."""
@@ -79,6 +82,10 @@ class World:
         if not effect.landed:
             effect.landed = True
             self._guarded(effect.run)
+
+    def _timed(self, run: Callable[[], object]) -> None:
+        self.timers -= 1
+        self._guarded(run)
 
     def _guarded(self, run: Callable[[], object]) -> None:
         try:

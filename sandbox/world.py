@@ -15,9 +15,13 @@ from sandbox.credentials import security_credential
 if TYPE_CHECKING:
     from sandbox.control import SandboxControl
 
-GIVEN = ["Jane", "Brian", "Mary", "Otieno", "Faith", "Kevin", "Grace", "Peter", "Mercy", "Samuel", "Joy", "Daniel", "Ruth", "James", "Esther"]
+GIVEN = (
+    *("Jane", "Brian", "Mary", "Kevin", "Faith", "Peter", "Grace", "Samuel", "Mercy", "Daniel"),
+    *("Ruth", "James", "Esther", "Joy"),
+)
 FAMILY = (
-    ["Wanjiku", "Otieno", "Njeri", "Kamau", "Achieng", "Mwangi", "Chebet", "Kiprono", "Mutua", "Wambui", "Hassan", "Omondi"]
+    *("Wanjiku", "Otieno", "Njeri", "Kamau", "Achieng", "Mwangi", "Chebet", "Kiprono", "Mutua"),
+    *("Wambui", "Hassan", "Omondi"),
 )
 ERA_ORDER = ("1.10", "1.8", "2026")
 PAYMENT_TYPE = 7
