@@ -176,11 +176,6 @@ class _Fault:
     message: str
 
     @property
-    def is_duplicate(self) -> bool:
-        # The code alone also means "internal error" (contracts/mpesa.md 0.3, 2.1).
-        return self.code == DUPLICATE_OR_INTERNAL and "duplicate" in self.message.lower()
-
-    @property
     def is_throttle(self) -> bool:
         named = self.code in THROTTLE_CODES or self.code in THROTTLE_FAULTS
         return self.status == 429 or (self.status >= 400 and named)
@@ -331,7 +326,9 @@ class MpesaClient:
         text = f"HTTP {fault.status} {fault.code} {fault.message}"
         said = self._redact(f"M-Pesa answered {text}".strip(), token)
         if fault.code == DUPLICATE_OR_INTERNAL:
-            return MpesaUnknown(said, code=fault.code, is_duplicate=fault.is_duplicate)
+            # The code alone also means "internal error" (contracts/mpesa.md 0.3, 2.1).
+            is_duplicate = "duplicate" in fault.message.lower()
+            return MpesaUnknown(said, code=fault.code, is_duplicate=is_duplicate)
         if fault.is_throttle:
             return MpesaThrottled(said, code=fault.code)
         if fault.is_at_the_gate and fault.is_no_product:

@@ -76,7 +76,6 @@ def ship_result_codes(model: type[ResultCode], using: str) -> None:
 
     A release with new codes calls this again from a migration of its own.
     """
-    known = set(model._default_manager.using(using).values_list("code", flat=True))
     rows = [
         model(
             code=code,
@@ -87,6 +86,5 @@ def ship_result_codes(model: type[ResultCode], using: str) -> None:
             stops_shortcode=stops_shortcode,
         )
         for code, meaning, money_moved, new_attempt, who_acts, stops_shortcode in SHIPPED
-        if code not in known
     ]
     model._default_manager.using(using).bulk_create(rows, ignore_conflicts=True)

@@ -133,6 +133,37 @@ def test_discarding_an_old_token_leaves_the_new_one():
 
 
 @pytest.mark.django_db
+def test_a_late_rejection_of_an_old_token_leaves_the_new_one_warm(django_assert_num_queries):
+    daraja = Daraja()
+    old = store().token(daraja.fetch)
+    store().discard(old)
+    new = store().token(daraja.fetch)
+    store().discard(old)
+
+    with django_assert_num_queries(0):
+        assert store().token(daraja.fetch) == new
+
+
+@pytest.mark.django_db
+def test_a_token_brought_between_reading_and_claiming_is_not_killed(monkeypatch):
+    daraja = Daraja()
+    mine = store()
+    read = mine._row
+
+    def read_just_before_another_process_is_done() -> MpesaToken:
+        seen = read()
+        if not seen.access_token:
+            later = timezone.now() + timedelta(hours=1)
+            MpesaToken.objects.update(access_token="theirs", refresh_at=later)
+        return seen
+
+    monkeypatch.setattr(mine, "_row", read_just_before_another_process_is_done)
+
+    assert mine.token(daraja.fetch) == "theirs"
+    assert daraja.issued == []
+
+
+@pytest.mark.django_db
 def test_a_failed_fetch_lets_the_next_one_try():
     def fail() -> FreshToken:
         raise MpesaNotSent("no")
