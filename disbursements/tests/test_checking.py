@@ -28,7 +28,9 @@ NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def _an_installation_in_order(settings):
+def _an_installation_in_order(settings, monkeypatch):
+    # The throw-away PostgreSQL of the tests may lose a commit, and is warned of.
+    monkeypatch.setattr("loanpoll_site.checks._switched_off", list)
     settings.LOANPOLL_ALLOW_PRIVATE_HOSTS = False
     settings.PUBLIC_BASE_URL = "https://pay.example.co.ke"
     settings.CRON_SECRET = "x" * 43

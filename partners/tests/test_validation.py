@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -58,7 +60,7 @@ def partner_with_attempt(db):
     """A partner with one payment under way, made without the room above by its relation alone."""
     partner = make_partner(mpesa_initiator_name="live")
     attempts = partner.attempts.model
-    loans = attempts._meta.get_field("loan_tracking").related_model
+    loans: Any = attempts._meta.get_field("loan_tracking").related_model
     loan = loans.objects.create(
         partner=partner, loan_id=1, product_id=1, loan_amount=100, currency="KES"
     )
@@ -67,8 +69,8 @@ def partner_with_attempt(db):
         loan_tracking=loan,
         attempt_no=1,
         triggered_by="schedule",
-        amount=100,
-        principal=100,
+        amount=Decimal(100),
+        principal=Decimal(100),
         msisdn="254712345678",
         originator_conversation_id="a",
         mifos_external_id="a",
