@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from disbursements.api import answers
-from disbursements.models import ApiKey, TriggeredBy
+from disbursements.models import TriggeredBy
 from disbursements.reports import (
     FetchReport,
     LoanOutcome,
@@ -108,7 +108,7 @@ def show_fetch(command: BaseCommand, report: FetchReport, options: Options) -> N
     """Print what a fetch did."""
     rows = list(_rows(report.results, []))
     columns = ("approved", "new", "seconds")
-    text = _heading("Fetch") + _table(rows, columns) if rows else "No active partners found\n"
+    text = _heading("Fetch") + _table(rows, columns)
     _print(command, options, "loanpoll.fetch/1", answers.fetch_answer(report), rows, text)
     _stop_on_trouble(report.results)
 
@@ -118,7 +118,7 @@ def show_process(command: BaseCommand, report: ProcessReport, options: Options) 
     rows = list(_rows([], report.results))
     columns = ("paid", "kes", "waiting", "review", "failed", "seconds")
     body = dry_run_text(report) if options["dry_run"] else _table(rows, columns) + _reasons(report)
-    text = _heading("Process") + body if rows else "No active partners found\n"
+    text = _heading("Process") + body
     answer = _complete(answers.process_answer(report), report)
     _print(command, options, "loanpoll.process/1", answer, rows, text)
     _stop_on_trouble(report.results)
@@ -133,8 +133,7 @@ def show_sync(command: BaseCommand, report: SyncReport, options: Options) -> Non
     text = _heading(f"Sync {report.run_id or ''}".strip(), report.started_at) + body
     answer = answers.sync_answer(report)
     _complete(answer["details"]["processResults"], report.process)
-    shown = text if rows else "No active partners found\n"
-    _print(command, options, "loanpoll.sync/1", answer, rows, shown)
+    _print(command, options, "loanpoll.sync/1", answer, rows, text)
     _stop_on_trouble([*report.fetch.results, *report.process.results])
 
 
@@ -175,22 +174,17 @@ DRY_RUN_COLUMNS = (
 )
 
 
-def show_key(command: BaseCommand, made: ApiKey, key: str, *, as_json: bool) -> None:
+def show_key(
+    command: BaseCommand, key: str, *, name: str, partner: str | None, as_json: bool
+) -> None:
     """Print a new API key: the key on stdout, what to know about it on stderr."""
-    whom = made.partner.slug if made.partner else None
     if as_json:
-        document = {
-            "schema": "loanpoll.api-key/1",
-            "name": made.name,
-            "partner": whom,
-            "prefix": made.prefix,
-            "key": key,
-        }
+        document = {"schema": "loanpoll.api-key/1", "name": name, "partner": partner, "key": key}
         command.stdout.write(json.dumps(document, indent=2))
         return
     command.stdout.write(key)
     command.stderr.write(
-        f"Key of {made.name} for {whom or 'every partner'}. It is not shown again.\n"
+        f"Key of {name} for {partner or 'every partner'}. It is not shown again.\n"
         "Send it as: Authorization: Bearer KEY. Revoke it in /admin/."
     )
 
@@ -237,6 +231,8 @@ def _heading(name: str, started_at: datetime | None = None) -> str:
 
 
 def _table(rows: list[Row], columns: tuple[str, ...]) -> str:
+    if not rows:
+        return "No active partners found\n"
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_footer=len(rows) > 1)
     table.add_column("Partner", footer="total", no_wrap=True)
     for column in columns:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import re
+from contextvars import ContextVar
 from datetime import UTC, datetime
 
-from loanpoll_site.requests import current_request_id
+current_request_id: ContextVar[str] = ContextVar("current_request_id", default="")
 
 SCRUBS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(/api/callbacks/[^/\s\"']+/)[^/\s\"'?]+"), r"\1[token]"),

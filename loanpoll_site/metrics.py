@@ -97,9 +97,9 @@ def payouts() -> Iterator[Metric]:
     )
     is_paid = Q(status__in=[AttemptStatus.PAID, AttemptStatus.COMPLETED])
     rows = DisbursementRequest.objects.values_list("partner__slug").annotate(
-        Count("id", filter=is_paid),
-        Count("id", filter=Q(status=AttemptStatus.FAILED)),
-        Sum("amount", filter=is_paid),
+        paid=Count("id", filter=is_paid),
+        failed=Count("id", filter=Q(status=AttemptStatus.FAILED)),
+        kes=Sum("amount", filter=is_paid),
     )
     for slug, paid, failed, kes in rows.order_by():
         count.add_metric([slug, "paid"], paid)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from django.contrib import admin
 from django.urls import include, path
 
@@ -17,11 +15,9 @@ urlpatterns = [
     *both("health/polling", health.polling, name="health-polling"),
     *both("metrics", metrics.metrics, name="metrics"),
     path("admin/", admin.site.urls),
+    # Pages for staff: their addresses stand in disbursements/urls.py, from the root of the site.
+    path("", include("disbursements.urls")),
 ]
-
-# Pages for staff: their addresses stand in disbursements/urls.py, from the root of the site.
-if find_spec("disbursements.urls"):
-    urlpatterns.append(path("", include("disbursements.urls")))
 
 handler400 = "disbursements.api.problems.handle_400"
 handler403 = "disbursements.api.problems.handle_403"

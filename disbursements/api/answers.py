@@ -75,6 +75,8 @@ def sync_answer(report: SyncReport) -> Answer:
     """Return the guide's answer of a whole pass."""
     at = timestamp(report.started_at)
     fetched, processed = fetch_answer(report.fetch), process_answer(report.process)
+    if report.process.results and not report.fetch.results:
+        fetched["message"] = "Nothing was fetched: a dry run does not poll"
     message = (
         f"Sync completed: {report.fetch.new_loans} loans fetched, "
         f"{report.process.paid} loans processed"

@@ -24,5 +24,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, name: str, partner: str | None, **options: Any) -> None:
         presenting.check_partners([partner] if partner else [])
         bound = Partner.objects.get(slug=partner) if partner else None
-        made, key = ApiKey.objects.create_key(name=name, partner=bound)
-        presenting.show_key(self, made, key, as_json=options["json"])
+        _, key = ApiKey.objects.create_key(name=name, partner=bound)
+        presenting.show_key(self, key, name=name, partner=partner, as_json=options["json"])
