@@ -36,6 +36,7 @@ class AttemptInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]  #
         "originator_conversation_id",
         "created_at",
     )
+    readonly_fields = fields
     ordering = ("attempt_no",)
     extra = 0
     can_delete = False

@@ -37,6 +37,7 @@ class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # ge
 class EventInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]  # generic only in the stubs
     model = LoanEvent
     fields = ("at", "actor", "from_status", "to_status", "reason", "details")
+    readonly_fields = fields
     ordering = ("id",)
     extra = 0
     can_delete = False
@@ -53,6 +54,7 @@ class ApprovalInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]  
         "decided_at",
         "reason",
     )
+    readonly_fields = fields
     extra = 0
     can_delete = False
 
@@ -63,15 +65,13 @@ class LoanTrackingAdmin(ReadOnlyAdmin):
         "loan_id",
         "client_name",
         "partner",
-        "product_name",
         "loan_amount",
         "status",
-        "hold_reason",
         "review_reason",
         "mpesa_receipt_number",
         "created_at",
     )
-    list_filter = ("status", "review_reason", "hold_reason", "partner", "created_at")
+    list_filter = ("status", "review_reason", "partner", "created_at")
     # Exact and indexed: a word search of a million rows would hold the site up.
     search_fields = ("=loan_id", "=mpesa_receipt_number", "=phone_number")
     search_help_text = "Loan id, M-Pesa receipt, or phone number as 2547…"

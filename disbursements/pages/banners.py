@@ -27,7 +27,8 @@ class Banner:
 
 def banners(found: list[Standing]) -> list[Banner]:
     """Return what must be said about these partners; beyond a few, only how many more."""
-    said = [*_about_all(found), *(banner for one in found for banner in _about(one))]
+    each = [banner for one in found for banner in _about(one)]
+    said = [*_about_all(found), *sorted(each, key=lambda banner: banner.tone != "bad")]
     if len(said) <= MOST:
         return said
     more = Banner(

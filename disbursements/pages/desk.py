@@ -26,8 +26,8 @@ def frame(found: list[Standing], *, now: datetime, room: str) -> dict[str, Any]:
 
 def last_poll(found: list[Standing], *, now: datetime) -> str:
     """Return how long ago the partner that was polled longest ago was polled."""
-    polled = [standing.partner.last_poll_succeeded_at for standing in found]
-    times = [at for at in polled if at]
+    active = [standing.partner for standing in found if standing.partner.is_active]
+    times = [one.last_poll_succeeded_at for one in active if one.last_poll_succeeded_at]
     if not times:
         return ""
     return f"{age(now - min(times))} ago"

@@ -147,13 +147,14 @@ def _about_polls(state: PollState) -> str:
 
 
 def covers(standing: Standing, queue: Queue) -> str:
-    """Return whether the float pays the whole queue, and by how much it is short."""
-    balance = standing.shortcode.utility_balance if standing.shortcode else None
-    if balance is None or not queue.count:
+    """Return whether the float pays the whole queue, and when it was read."""
+    code = standing.shortcode
+    if code is None or code.utility_balance is None or code.utility_balance_at is None:
         return ""
-    if balance >= queue.money:
-        return "covers the queue"
-    return f"short by {money(queue.money - balance)}"
+    read = f"read {clock(code.utility_balance_at, now=standing.now)}"
+    if code.utility_balance >= queue.money:
+        return f"covers the queue, {read}"
+    return f"short by {money(queue.money - code.utility_balance)}, {read}"
 
 
 def breaker_words(standing: Standing) -> str:

@@ -120,8 +120,8 @@ def poll_words(standing: Standing) -> str:
 
 
 def float_words(standing: Standing) -> str:
-    """Return `KSh 390,000, read 09:40`. An unanswered balance is unknown, never 0."""
+    """Return `KSh 390,000`. An unanswered balance is unknown, never 0."""
     code = standing.shortcode
     if code is None or code.utility_balance is None or code.utility_balance_at is None:
         return "unknown"
-    return f"{money(code.utility_balance)}, read {clock(code.utility_balance_at, now=standing.now)}"
+    return money(code.utility_balance)

@@ -129,8 +129,8 @@ def _sentence(facts: LoanFacts, now: datetime) -> str:
 def _review(facts: LoanFacts, now: datetime) -> str:
     reason = ReviewReason(facts.review_reason)
     asked = facts.attempt.next_query_at if facts.attempt else None
-    if reason == ReviewReason.OUTCOME_UNKNOWN and asked:
-        return f"{reason.label}. M-Pesa is asked again {_at(asked, now)}. {REVIEW_NEXT[reason]}"
+    if reason == ReviewReason.OUTCOME_UNKNOWN and asked and asked > now:
+        return f"Outcome unknown. M-Pesa is asked again {_at(asked, now)}. {REVIEW_NEXT[reason]}"
     return f"{reason.label}. {REVIEW_NEXT[reason]}"
 
 
