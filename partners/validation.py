@@ -51,9 +51,8 @@ IDENTITY_COLUMNS = (
 )
 LIMIT_COLUMNS = ("daily_limit", "client_daily_limit", "loan_limit", "approval_threshold")
 
-MPESA_MAXIMUM = Decimal(250_000)  # contracts/mpesa.md 9
 ABSURD_LIMIT = Decimal(1_000_000_000)
-ABSURD_PACE = Decimal(100)
+ABSURD_PACE = Decimal(10_000)
 MIFOS_PORTS = frozenset({None, 443, 8443})  # reliability.md 5, SSRF
 CLOSED_ATTEMPTS = ("failed", "completed")
 
@@ -174,8 +173,9 @@ def _completeness_problems(partner: Partner) -> Problems:
 def _product_problems(product: LoanProductAutoDisbursalConfig) -> Problems:
     if product.product_id == 0:
         yield "product_id", "must be above 0. Example: 7"
+    # Not M-Pesa's 250,000: this is about the principal, and M-Pesa pays the net.
     for column in ("min_amount", "max_amount"):
-        if why := _amount_problem(getattr(product, column), MPESA_MAXIMUM):
+        if why := _amount_problem(getattr(product, column), ABSURD_LIMIT):
             yield column, why
     low, high = product.min_amount, product.max_amount
     if isinstance(low, Decimal) and isinstance(high, Decimal) and low > high:

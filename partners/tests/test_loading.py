@@ -134,7 +134,9 @@ def test_one_wrong_partner_keeps_all_others_out(load):
 def test_every_problem_of_the_whole_file_is_listed_at_once(load):
     texts = problems_of(
         load,
-        umoja(is_active="yes", daily_limit=-1, products=[{"product_id": 1, "max_amount": 300000}]),
+        umoja(
+            is_active="yes", daily_limit=-1, products=[{"product_id": 1, "max_amount": 3000000000}]
+        ),
         {"slug": "tumaini"},
         "jijenge",
         {"name": "no slug", "mifos_hosturl": "https://mifos.example"},
@@ -143,7 +145,7 @@ def test_every_problem_of_the_whole_file_is_listed_at_once(load):
     assert texts == [
         "umoja: is_active: must be true or false, without quotes",
         "umoja: daily_limit: -1 is below 0. Example: 50000",
-        "umoja: products[1].max_amount: 300000 is more than 250,000. Example: 50000",
+        "umoja: products[1].max_amount: 3000000000 is more than 1,000,000,000. Example: 50000",
         "tumaini: name: This field cannot be blank. Example: Umoja Sacco",
         "partner no. 3: must be a block of keys and values, beginning with slug: umoja",
         "partner no. 4: slug: must be a short name of letters, digits, - and _. Example: umoja",
@@ -327,6 +329,12 @@ def test_a_file_may_pause_but_lifts_only_its_own_pause(load):
 
     assert "p.njoroge paused it" in text
     assert Partner.objects.get().is_paused
+
+
+def test_a_product_may_lend_more_than_mpesa_pays_at_once(load):
+    load(umoja(products=[{"product_id": 1, "max_amount": 1_000_000}]))
+
+    assert Partner.objects.get().products.get().max_amount == 1_000_000
 
 
 @pytest.fixture
