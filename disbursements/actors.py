@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.core.management import CommandError
 
 
-def actor_with(username: str, permission: str) -> AbstractUser:
+def actor_with(username: str, permission: str) -> User:
     """Return the active user of that name if they hold the permission. Raises CommandError."""
-    user = get_user_model().objects.filter(username=username, is_active=True).first()
+    user = User.objects.filter(username=username, is_active=True).first()
     if user is None:
         raise CommandError(f"There is no active user '{username}'.", returncode=2)
     if not user.has_perm(permission):
         raise CommandError(f"User '{username}' lacks the permission {permission}.", returncode=2)
-    return user  # type: ignore[return-value]  # the project uses Django's own user model
+    return user

@@ -160,7 +160,7 @@ def _attempt(
 def note_claim(loan: LoanTracking, attempt: DisbursementRequest, *, now: datetime) -> None:
     """Write the two events of a claim: the attempt begins, the loan is being processed."""
     reason = f"Attempt {attempt.attempt_no}: asking M-Pesa to pay KES {attempt.amount}"
-    common = {"actor": attempt.triggered_by, "reason": reason, "at": now}
+    actor = attempt.triggered_by
     drafts = [
         EventDraft(
             from_status="",
@@ -172,9 +172,17 @@ def note_claim(loan: LoanTracking, attempt: DisbursementRequest, *, now: datetim
                 "msisdn": mask_msisdn(attempt.msisdn),
             },
             disbursement_request_id=attempt.pk,
-            **common,
+            actor=actor,
+            reason=reason,
+            at=now,
         ),
-        EventDraft(from_status=loan.status, to_status=LoanStatus.PROCESSING, **common),
+        EventDraft(
+            from_status=loan.status,
+            to_status=LoanStatus.PROCESSING,
+            actor=actor,
+            reason=reason,
+            at=now,
+        ),
     ]
     note_on_loan(
         loan,

@@ -216,13 +216,18 @@ def _row(slug: str, poll: PartnerFetch | None, work: PartnerProcess | None, *, r
         new=poll.new_loans,
         paid=work.paid,
         kes=answers.total(work.loans, LoanOutcome.PAID),
-        waiting=outcomes[LoanOutcome.HELD] + sum(outcomes[outcome] for outcome in WAITS),
+        waiting=_held(work, outcomes) + sum(outcomes[outcome] for outcome in WAITS),
         review=review,
         failed=outcomes[LoanOutcome.FAILED],
         seconds=poll.seconds + work.seconds,
         error=poll.error or work.error,
         gate=work.waiting_because,
     )
+
+
+def _held(work: PartnerProcess, outcomes: Counter[LoanOutcome]) -> int:
+    """Count every loan that waits, seen in this pass or not; a dry run knows only those it saw."""
+    return sum(work.waiting.values()) or outcomes[LoanOutcome.HELD]
 
 
 def _heading(name: str, started_at: datetime | None = None) -> str:
@@ -261,7 +266,9 @@ TITLES = {
 
 def _reasons(report: ProcessReport) -> str:
     """Return why what was not paid waits or failed, in words, and what to do next."""
-    reasons = Counter(_reason(loan) for loan in report.loans if loan.outcome in WAITING)
+    reasons = Counter(_reason(loan) for loan in report.loans if loan.outcome in WAITS)
+    for result in report.results:
+        reasons.update(result.waiting)
     failed = [loan for loan in report.loans if loan.outcome == LoanOutcome.FAILED]
     reviews = LoanTracking.objects.exclude(review_reason="").count()
     lines = list(_gates(report))
@@ -275,9 +282,6 @@ def _reasons(report: ProcessReport) -> str:
     if report.has_more:
         lines.append("The time ended before the work did; the next pass goes on.")
     return "".join(f"{line}\n" for line in lines)
-
-
-WAITING = frozenset({LoanOutcome.HELD, *WAITS})
 
 
 def _gates(report: ProcessReport) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
@@ -102,7 +103,7 @@ def take_fresh(pk: int, fresh: FreshLoan, shop: Shop) -> str:
     return refusal.sentence if refusal else ""
 
 
-def fresh_columns(fresh: FreshLoan) -> dict[str, object]:
+def fresh_columns(fresh: FreshLoan) -> dict[str, Any]:
     """Return the columns of a loan as Mifos X has just told them."""
     return {**columns_of_loan(fresh.loan), **columns_of_client(fresh.client)}
 

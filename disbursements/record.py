@@ -6,7 +6,9 @@ refusal or a silence leaves the attempt `paid` and is tried again with growing p
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from django.db.models import F
@@ -26,7 +28,6 @@ from mifos.client import (
     Disbursed,
     DisburseOrder,
     LoanDetail,
-    MifosBusy,
     MifosClient,
     MifosCredentials,
     MifosError,
@@ -51,24 +52,43 @@ SETTLED_BY_RECORD = frozenset(
 )
 
 
+@dataclass(kw_only=True)
+class Books:
+    """One partner's Mifos X, for one round of recording. Its business date is asked for once."""
+
+    partner: Partner
+    mifos: MifosClient
+    _today: date | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def today(self) -> date:
+        """Return Mifos X's business date. Raises MifosError."""
+        with self._lock:
+            if self._today is None:
+                leave_database()
+                self._today = self.mifos.business_date(now=timezone.now())
+            return self._today
+
+
 def record_paid(partner: Partner, mifos: MifosClient) -> int:
     """Record every paid attempt that is due; return how many are now verified in Mifos X."""
+    books = Books(partner=partner, mifos=mifos)
 
     def record(pk: int) -> bool:
-        return record_one(pk, partner, mifos)
+        return record_one(pk, books)
 
     return sum(overlap(record, _due(partner), workers=partner.mifos_concurrency))
 
 
-def record_one(pk: int, partner: Partner, mifos: MifosClient) -> bool:
+def record_one(pk: int, books: Books) -> bool:
     """Bring one paid attempt into Mifos X. True when it is verified there."""
     attempt = _lease(pk, now=timezone.now())
     if attempt is None:
         return False
     leave_database()
     try:
-        loan = mifos.loan(attempt.loan_tracking.loan_id)
-        return _record(attempt, loan, partner, mifos)
+        loan = books.mifos.loan(attempt.loan_tracking.loan_id)
+        return _record(attempt, loan, books)
     except MifosNotFound:
         _call(attempt, "Mifos X no longer knows this loan")
     except MifosError as exc:
@@ -76,25 +96,23 @@ def record_one(pk: int, partner: Partner, mifos: MifosClient) -> bool:
     return False
 
 
-def _record(
-    attempt: DisbursementRequest, loan: LoanDetail, partner: Partner, mifos: MifosClient
-) -> bool:
+def _record(attempt: DisbursementRequest, loan: LoanDetail, books: Books) -> bool:
     found = _look(attempt, loan)
     if found is not None:
         return found
     if attempt.mifos_command_id is not None:
-        _wait_for_checker(attempt, mifos)
+        _wait_for_checker(attempt, books.mifos)
         return False
     if not loan.waiting_for_disbursal:
         _call(attempt, f"The loan is paid, and in Mifos X it has status {loan.status_id}")
         return False
-    order = _order(attempt, loan, partner, mifos)
+    order = _order(attempt, loan, books)
     leave_database()
     try:
-        answer = mifos.disburse(order)
+        answer = books.mifos.disburse(order)
     except MifosError as exc:
-        return _not_recorded(attempt, exc, mifos)
-    return _after_post(attempt, answer, mifos)
+        return _not_recorded(attempt, exc, books.mifos)
+    return _after_post(attempt, answer, books.mifos)
 
 
 def _look(attempt: DisbursementRequest, loan: LoanDetail) -> bool | None:
@@ -192,26 +210,23 @@ def _due(partner: Partner) -> Iterator[int]:
     return iter(list(due.order_by("next_record_at").values_list("pk", flat=True)))
 
 
-def _order(
-    attempt: DisbursementRequest, loan: LoanDetail, partner: Partner, mifos: MifosClient
-) -> DisburseOrder:
+def _order(attempt: DisbursementRequest, loan: LoanDetail, books: Books) -> DisburseOrder:
     """Return the order to post, its date committed before the first byte and kept for every repeat."""
     if attempt.record_date is None:
-        leave_database()
-        today = mifos.business_date(now=timezone.now())
-        note_on_attempt(attempt, record_date=_disbursed_on(attempt, loan, business_date=today))
+        on = _disbursed_on(attempt, loan, business_date=books.today())
+        note_on_attempt(attempt, record_date=on)
     paid_on = timezone.localdate(attempt.transaction_completed_at or attempt.paid_at)
     return DisburseOrder(
         loan_id=attempt.loan_tracking.loan_id,
         principal=attempt.principal,
         on=attempt.record_date or paid_on,
-        payment_type_id=partner.mifos_payment_type_id or 0,
+        payment_type_id=books.partner.mifos_payment_type_id or 0,
         receipt_number=attempt.transaction_receipt,
         account_number=attempt.msisdn,
         routing_code=attempt.conversation_id,
         external_id=attempt.mifos_external_id,
         idempotency_key=record_idempotency_key(
-            tenant=partner.mifos_tenant_id,
+            tenant=books.partner.mifos_tenant_id,
             loan_id=attempt.loan_tracking.loan_id,
             external_id=attempt.mifos_external_id,
             key_no=attempt.record_key_no,
@@ -259,7 +274,7 @@ def _not_recorded(attempt: DisbursementRequest, exc: MifosError, mifos: MifosCli
                 f"Paid, and Mifos X refuses the record: {exc}",
             )
             return False
-        case MifosBusy() if exc.replayed:
+        case _ if exc.replayed:
             note_on_attempt(attempt, record_key_no=attempt.record_key_no + 1)
     if not isinstance(exc, MifosCredentials) and _waits_too_long(attempt):
         _alarm(attempt, ReviewReason.PAID_NOT_RECORDED, f"Paid, and not recorded yet: {exc}")

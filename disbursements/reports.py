@@ -54,6 +54,8 @@ class PartnerProcess:
     asked: int = 0  # status queries sent
     seconds: float = 0.0
     has_more: bool = False  # the time budget ended before the work did
+    waiting: dict[str, int] = field(default_factory=dict)  # pending loans by why they wait
+    in_review: int = 0  # loans of this partner that need a person
     loans: list[LoanReport] = field(default_factory=list)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 
 from disbursements.evidence import MONEY_MOVED, mark_paid
@@ -35,7 +35,7 @@ def propose(
     outcome: ResolutionOutcome,
     receipt: str,
     reason: str,
-    by: AbstractBaseUser,
+    by: User,
     now: datetime,
 ) -> ReviewResolution:
     """Keep what the first person says, with the evidence. Nothing moves yet."""
@@ -66,7 +66,7 @@ def propose(
         )
 
 
-def confirm(resolution_pk: int, *, by: AbstractBaseUser, now: datetime) -> None:
+def confirm(resolution_pk: int, *, by: User, now: datetime) -> None:
     """A second person confirms; only now does the attempt move. Raises ResolutionRefused."""
     resolution = ReviewResolution.objects.select_related("proposed_by").get(pk=resolution_pk)
     if resolution.proposed_by_id == by.pk:
@@ -85,7 +85,7 @@ def confirm(resolution_pk: int, *, by: AbstractBaseUser, now: datetime) -> None:
         _settle(attempt, loan, resolution, actors=actors, now=now)
 
 
-def withdraw(resolution_pk: int, *, by: AbstractBaseUser, now: datetime) -> None:
+def withdraw(resolution_pk: int, *, by: User, now: datetime) -> None:
     """Take a proposal back; anybody who may propose may do so."""
     open_ones = ReviewResolution.objects.filter(
         pk=resolution_pk, confirmed_at=None, withdrawn_at=None

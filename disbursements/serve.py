@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from disbursements.ask import ask_the_silent
@@ -25,6 +26,7 @@ from loans.decide import decide_pending
 from loans.eligibility import Refusal
 from loans.fetch import PartnerFetch, fetch_partner, note_poll
 from loans.gates import gate_for
+from loans.models import HoldReason, LoanStatus, LoanTracking
 from mifos.client import MifosError
 from partners.gateways import NotConfigured, mifos_client, mpesa_client
 from partners.models import Partner
@@ -154,6 +156,17 @@ def _count(partner: Partner, orders: Orders, report: PartnerProcess) -> None:
     report.paid = attempts.filter(paid_at__gte=since).count()
     report.recorded = attempts.filter(completed_at__gte=since).count()
     report.loans = list(_as_they_stand(report.loans))
+    loans = LoanTracking.objects.filter(partner=partner)
+    report.in_review = loans.exclude(review_reason="").count()
+    report.waiting = _waiting(loans)
+
+
+def _waiting(loans: QuerySet[LoanTracking]) -> dict[str, int]:
+    """Count the pending loans by the words of their hold, the most frequent first."""
+    pending = loans.filter(status=LoanStatus.PENDING).values_list("hold_reason")
+    counted = pending.annotate(count=Count("id")).order_by("-count")
+    words = dict(HoldReason.choices)
+    return {str(words.get(hold, "The next pass pays it")): count for hold, count in counted}
 
 
 def _as_they_stand(loans: list[LoanReport]) -> Iterable[LoanReport]:

@@ -6,7 +6,7 @@ fate open.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -53,56 +53,61 @@ class Verdict:
 
 def verdict_of_payment(result: PaymentResult, promise: Promise, meaning: Meaning) -> Verdict:
     """Read a B2C result. Success needs matching (rule 8); failure needs confirming (rule 7)."""
-    facts = {"code": result.code, "description": result.description}
+    verdict = _judge_payment(result, promise, meaning)
+    return replace(verdict, code=result.code, description=result.description)
+
+
+def verdict_of_status(result: StatusResult, promise: Promise) -> Verdict:
+    """Read a status query's result. Its own code says only whether the question was answered."""
+    verdict = _judge_answer(result, promise)
+    if is_success(result.code):
+        return verdict
+    return replace(verdict, code=result.code, description=result.description)
+
+
+def _judge_payment(result: PaymentResult, promise: Promise, meaning: Meaning) -> Verdict:
     if result.originator_conversation_id != promise.originator_conversation_id:
-        return Verdict(
-            proof=Proof.MISMATCH, reason="The result names another payment's id", **facts
-        )
+        return Verdict(proof=Proof.MISMATCH, reason="The result names another payment's id")
     if not is_success(result.code):
         return _failed_payment(result, meaning)
     if not result.receipt or result.amount is None or not result.receiver:
         return Verdict(
             proof=Proof.OPEN,
             reason="M-Pesa says paid, without receipt, amount or receiver: asking for them",
-            **facts,
         )
-    receipt_facts = {**facts, "receipt": result.receipt}
     problem = _mismatch(promise, amount=result.amount, parties=(result.receiver,))
     if problem:
-        return Verdict(proof=Proof.MISMATCH, reason=problem, **receipt_facts)
+        return _other_payment(problem, result.receipt)
     return Verdict(
         proof=Proof.PAID,
         reason=f"M-Pesa paid KES {promise.amount}, receipt {result.receipt}",
+        receipt=result.receipt,
         completed_at=result.completed_at,
-        **receipt_facts,
     )
 
 
-def verdict_of_status(result: StatusResult, promise: Promise) -> Verdict:
-    """Read a status query's result. Its own code says only whether the question was answered."""
-    facts = {"code": result.code, "description": result.description}
+def _judge_answer(result: StatusResult, promise: Promise) -> Verdict:
     if result.code == NOT_FOUND_CODE:
-        return Verdict(
-            proof=Proof.NOT_FOUND, reason="M-Pesa does not know a payment by our id", **facts
-        )
+        return Verdict(proof=Proof.NOT_FOUND, reason="M-Pesa does not know a payment by our id")
     if not is_success(result.code):
         return Verdict(
             proof=Proof.OPEN,
             reason=f"The question itself failed ({result.code}: {result.description})",
-            **facts,
         )
     named = result.originator_conversation_id
     if named and named != promise.originator_conversation_id:
-        return Verdict(
-            proof=Proof.MISMATCH, reason="The answer is about another payment's id", **facts
-        )
+        return Verdict(proof=Proof.MISMATCH, reason="The answer is about another payment's id")
     return _told_status(result, promise)
+
+
+def _other_payment(problem: str, receipt: str) -> Verdict:
+    return Verdict(proof=Proof.MISMATCH, reason=f"{problem} (receipt {receipt})", receipt=receipt)
 
 
 def _failed_payment(result: PaymentResult, meaning: Meaning) -> Verdict:
     reason = f"M-Pesa reports failure {result.code}: {result.description or meaning.meaning}"
     proof = Proof.REPORTED_FAILED if meaning.money_moved == MoneyMoved.NO else Proof.OPEN
-    return Verdict(proof=proof, reason=reason, code=result.code, description=result.description)
+    return Verdict(proof=proof, reason=reason)
 
 
 def _told_status(result: StatusResult, promise: Promise) -> Verdict:
@@ -126,7 +131,7 @@ def _told_status(result: StatusResult, promise: Promise) -> Verdict:
         )
     problem = _mismatch(promise, amount=result.amount, parties=result.parties)
     if problem:
-        return Verdict(proof=Proof.MISMATCH, reason=problem, receipt=result.receipt)
+        return _other_payment(problem, result.receipt)
     return Verdict(
         proof=Proof.PAID,
         reason=f"M-Pesa's status query says Completed, receipt {result.receipt}",

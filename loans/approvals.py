@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 
 from loans.audit import lock_loan, note_change
@@ -21,7 +21,7 @@ class ApprovalRefused(Exception):
 def approve_loan(
     pk: int,
     *,
-    by: AbstractBaseUser,
+    by: User,
     amount: Decimal,
     phone_number: str,
     reason: str,
@@ -38,7 +38,7 @@ def approve_loan(
     )
 
 
-def decline_loan(pk: int, *, by: AbstractBaseUser, reason: str, now: datetime) -> None:
+def decline_loan(pk: int, *, by: User, reason: str, now: datetime) -> None:
     """Decline the payout: the loan stays held by staff until somebody releases it."""
     _answer(pk, ApprovalState.DECLINED, by=by, seen=None, reason=reason, now=now)
 
@@ -63,7 +63,7 @@ def _answer(
     pk: int,
     state: ApprovalState,
     *,
-    by: AbstractBaseUser,
+    by: User,
     seen: tuple[Decimal, str] | None,
     reason: str,
     now: datetime,
@@ -105,7 +105,7 @@ def _check(
     loan: LoanTracking,
     request: LoanApproval,
     *,
-    by: AbstractBaseUser,
+    by: User,
     seen: tuple[Decimal, str] | None,
     reason: str,
 ) -> None:
