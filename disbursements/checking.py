@@ -112,7 +112,8 @@ def _settings_findings() -> Iterator[Finding]:
 
 
 def _is_advice(message: CheckMessage) -> bool:
-    return str(message.id).startswith("loanpoll.") and message.level >= WARNING
+    serious = message.level >= WARNING and not message.is_silenced()
+    return serious and str(message.id).startswith("loanpoll.")
 
 
 def _spoken(about: About, message: CheckMessage) -> Finding:

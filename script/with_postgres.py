@@ -28,7 +28,8 @@ POSTGRESQL = ("postgres://", "postgresql://", "psql://", "pgsql://")
 OPTIONS = {
     "listen_addresses": "",  # a socket in a folder of ours: no port to collide, nobody else gets in
     "max_connections": "300",  # threads and worker processes of the concurrency tests
-    # The machine's power cut is not under test, and a killed server loses nothing by it.
+    # Tests take a third of the time. The machine's power cut is not under test, and a killed server
+    # loses nothing by it.
     "fsync": "off",
     "timezone": "UTC",
 }

@@ -53,6 +53,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "PRAGMA journal_mode=WAL;PRAGMA synchronous=OFF;"
     )
 
+# script/with_postgres.py switches fsync off; its check has a test of its own.
+SILENCED_SYSTEM_CHECKS = ["loanpoll.E009"]
 STATIC_ROOT = _FOLDER / "static"
 STATIC_ROOT.mkdir()
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

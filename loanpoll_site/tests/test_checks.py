@@ -29,7 +29,7 @@ def production(settings, db):
 
 
 def expected_on_this_database() -> set[str]:
-    """Tests run on SQLite, or on a PostgreSQL that script/test starts with fsync off."""
+    """SQLite is worth a word, and script/test starts its PostgreSQL with fsync off."""
     if connection.vendor == "sqlite":
         return {"loanpoll.I008"}
     with connection.cursor() as cursor:
