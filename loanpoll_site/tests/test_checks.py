@@ -98,7 +98,7 @@ def test_a_plain_check_does_not_read_the_database(django_assert_num_queries):
         found(deploy=False)
 
 
-def test_check_deploy_passes_with_a_production_environment_on_the_default_database():
+def test_check_deploy_passes_with_a_production_environment_on_sqlite(tmp_path):
     ended = subprocess.run(
         [
             sys.executable,
@@ -116,6 +116,7 @@ def test_check_deploy_passes_with_a_production_environment_on_the_default_databa
             "PUBLIC_BASE_URL": "https://loanpoll.example.co.ke",
             "ALLOWED_HOSTS": "loanpoll.example.co.ke",
             "CRON_SECRET": "sixteen-letters-",
+            "DATABASE_URL": f"sqlite:///{tmp_path}/loanpoll.sqlite3",
         },
         capture_output=True,
         text=True,
