@@ -1,4 +1,4 @@
-"""Asks M-Pesa about payments that stay silent. Asking moves no money and proves nothing by itself."""
+"""Asks M-Pesa about silent payments. Asking moves no money and proves nothing by itself."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def longest_send() -> timedelta:
 
 
 def call_people(partner: Partner, *, now: datetime) -> None:
-    """Put payments without a verdict for LOANPOLL_UNKNOWN_REVIEW_AFTER seconds in the work queue."""
+    """Put payments too long without a verdict (LOANPOLL_UNKNOWN_REVIEW_AFTER) before a person."""
     limit = now - timedelta(seconds=settings.LOANPOLL_UNKNOWN_REVIEW_AFTER)
     old = DisbursementRequest.objects.filter(
         Q(unknown_at__lt=limit) | Q(unknown_at=None, accepted_at__lt=limit),

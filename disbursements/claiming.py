@@ -1,4 +1,4 @@
-"""The one commit before the first byte: limits counted, loan claimed, attempt written, all under locks."""
+"""The one commit before the first byte: limits counted, loan claimed, attempt written."""
 
 from __future__ import annotations
 

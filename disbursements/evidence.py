@@ -1,4 +1,4 @@
-"""Applies what a result proves to a locked attempt. Terminal states never move; contradictions call a person."""
+"""Applies what a result proves to a locked attempt. What is final stays as it is."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def _dead(
 def _reported_failed(
     attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
 ) -> str:
-    """Keep the failure and ask once: there is no signature, and a forged failure would pay twice."""
+    """Keep the failure and ask once: it has no signature, and a forged one would pay twice."""
     if attempt.failure_reported_at is not None:
         return "the same failure was reported before; being confirmed"
     if attempt.status != AttemptStatus.UNKNOWN:
@@ -182,7 +182,7 @@ def _not_found(
     *,
     now: datetime,
 ) -> str:
-    """Weak evidence: enough to confirm a reported failure after a while, never to fail alone (rule 6, 7)."""
+    """Weak evidence: it may confirm a reported failure, and never fails alone (rules 6, 7)."""
     if attempt.failure_reported_at is not None and _not_found_confirms_from(attempt) <= asked_at:
         reported = f"{attempt.result_code}: {attempt.result_description}"
         reason = f"{reported}; M-Pesa knows no payment"
@@ -235,7 +235,7 @@ def _mismatch(
 def _answered_nothing(
     attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
 ) -> str:
-    """The question was answered without a verdict. Earlier "not found" answers no longer stand alone."""
+    """Answered without a verdict: earlier "not found" answers no longer stand alone."""
     note_on_attempt(attempt, first_not_found_at=None, last_not_found_at=None)
     if attempt.failure_reported_at is not None and not verdict.code:
         raise_review_locked(
@@ -287,7 +287,7 @@ def _after_failure(
 def _contradiction(
     attempt: DisbursementRequest, loan: LoanTracking, message: str, *, now: datetime
 ) -> str:
-    """Nothing moves, a person is called, and the shortcode stops: the rail may not be trusted now."""
+    """Nothing moves, a person is called, and the shortcode stops: its rail is in doubt."""
     raise_review_locked(
         loan,
         ReviewReason.CONTRADICTION,

@@ -1,4 +1,4 @@
-"""The float of a shortcode: asked for while it is short, and the queue resumes when it covers the next loan."""
+"""The float of a shortcode: asked for while short; the queue resumes when it covers a loan."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from partners.overlap import leave_database
 
 
 def ask_balance_if_short(partner: Partner, mpesa: MpesaClient, *, now: datetime) -> bool:
-    """Ask M-Pesa for the balance when this shortcode's float is short, not more than once an interval."""
+    """Ask M-Pesa for the balance while the float is short, at most once an interval."""
     place = (partner.mpesa_environment, partner.mpesa_shortcode)
     shortcode = shortcode_of(*place)
     if shortcode.float_short_since is None or shortcode.breaker_opened_at is not None:

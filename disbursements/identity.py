@@ -37,5 +37,5 @@ def mifos_external_id(digest: str) -> str:
 
 
 def record_idempotency_key(*, tenant: str, loan_id: int, external_id: str, key_no: int) -> str:
-    """Return the Idempotency-Key of one try to record. Never shared by two loans (contracts/mifos.md 6)."""
+    """Return the Idempotency-Key of one try to record, of one loan (contracts/mifos.md 6)."""
     return f"lp:{tenant}:{loan_id}:{external_id}:{key_no}"

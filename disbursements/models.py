@@ -59,8 +59,8 @@ ALLOWED_MOVES: dict[AttemptStatus, frozenset[AttemptStatus]] = {
 class DisbursementRequest(models.Model):
     """One attempt to pay one loan: one originator conversation id, one amount, one phone number.
 
-    `sends_in_doubt` counts the sends that are not proven to have stayed here or been refused. Only an
-    attempt with none in doubt may fail without M-Pesa's own word.
+    `sends_in_doubt` counts the sends that are not proven to have stayed here or been refused. Only
+    an attempt with none in doubt may fail without M-Pesa's own word.
     """
 
     loan_tracking = models.ForeignKey(
@@ -178,7 +178,7 @@ class ResolutionOutcome(models.TextChoices):
 
 
 class ReviewResolution(models.Model):
-    """What one person says the truth is, with the evidence, and the second person who confirms it."""
+    """What one person says the truth is, with the evidence, and who confirms it."""
 
     disbursement_request = models.ForeignKey(
         DisbursementRequest, on_delete=models.PROTECT, related_name="resolutions"

@@ -1,4 +1,4 @@
-"""The only writer of the status of an attempt: a guarded UPDATE with its event, in one transaction."""
+"""The only writer of an attempt's status: a guarded UPDATE and its event, in one transaction."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Move:
 
 @contextmanager
 def locked_attempt(pk: int) -> Iterator[tuple[DisbursementRequest, LoanTracking]]:
-    """Give the attempt and its loan, both as committed, with the loan locked until the block ends."""
+    """Give the attempt and its loan as committed, the loan locked until the block ends."""
     loan_pk = DisbursementRequest.objects.values_list("loan_tracking_id", flat=True).get(pk=pk)
     with transaction.atomic():
         loan = lock_loan(loan_pk)

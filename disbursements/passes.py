@@ -1,4 +1,4 @@
-"""The passes: the steps in order, for every partner at once. Cron, the API and people call these."""
+"""The passes: the steps in order, for every partner at once. Cron, the API and people call."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def run_sync(
     wait_seconds: float = 0,
     dry_run: bool = False,
 ) -> SyncReport:
-    """One whole pass. `wait_seconds` lingers for callbacks, so that what was paid is recorded too."""
+    """One whole pass. `wait_seconds` lingers for callbacks, to record what was paid."""
     orders = _orders(triggered_by, budget_seconds=budget_seconds, wait_seconds=wait_seconds)
     chosen = _chosen(partners)
     if dry_run:

@@ -1,4 +1,4 @@
-"""Step 3: each loan that may be paid is read again, claimed, and sent. Commit, then call, then commit."""
+"""Step 3: each loan that may be paid is read again, claimed, and sent. Commit, call, commit."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def due_loans(
 
 
 def pay_loan(pk: int, shop: Shop) -> LoanReport:
-    """Take one pending loan from the re-read to M-Pesa's answer. Every way out leaves a true row."""
+    """Take one pending loan from the re-read to M-Pesa's answer; every exit leaves a true row."""
     loan = LoanTracking.objects.select_related("partner").get(pk=pk)
     for _ in range(READS_BEFORE_GIVING_UP):
         try:
@@ -88,7 +88,7 @@ def pay_loan(pk: int, shop: Shop) -> LoanReport:
 
 
 def take_fresh(pk: int, fresh: FreshLoan, shop: Shop) -> str:
-    """Write what Mifos X just said, and the hold that follows. Returns why not, or the empty text."""
+    """Write what Mifos X just said, and the hold that follows. Returns why not, or nothing."""
     now = shop.now()
     if not fresh.loan.waiting_for_disbursal:
         cancel(pk, fresh.loan, now=now)

@@ -1,7 +1,7 @@
-"""Step 5: what M-Pesa paid is recorded in Mifos X as disbursed, and verified there. Recording never pays.
+"""Step 5: what M-Pesa paid is recorded in Mifos X, and verified there. Recording never pays.
 
-Read first: ours is there → done; another's is there → a person; else one POST, verified by a read. A
-refusal or a silence leaves the attempt `paid` and is tried again with growing pauses, for ever.
+Read first: ours is there → done; another's is there → a person; else one POST, verified by a read.
+A refusal or a silence leaves the attempt `paid` and is tried again with growing pauses, for ever.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _record(attempt: DisbursementRequest, loan: LoanDetail, books: Books) -> boo
 
 
 def _look(attempt: DisbursementRequest, loan: LoanDetail) -> bool | None:
-    """Find the loan's disbursal in Mifos X: True ours, False a person must look, None there is none."""
+    """Find the loan's disbursal in Mifos X: True ours, False for a person, None not there."""
     ours = [each for each in loan.disbursals if is_ours(attempt, each)]
     standing = [each for each in loan.disbursals if not each.is_reversed]
     if any(each not in ours for each in standing):
@@ -211,7 +211,7 @@ def _due(partner: Partner) -> Iterator[int]:
 
 
 def _order(attempt: DisbursementRequest, loan: LoanDetail, books: Books) -> DisburseOrder:
-    """Return the order to post, its date committed before the first byte and kept for every repeat."""
+    """Return the order to post. Its date is committed first and kept for every repeat."""
     if attempt.record_date is None:
         on = _disbursed_on(attempt, loan, business_date=books.today())
         note_on_attempt(attempt, record_date=on)

@@ -1,4 +1,4 @@
-"""What a pass tells its caller: plain facts, which the API, the commands and the pages each put in words."""
+"""What a pass tells its caller: plain facts; API, commands and pages put them in words."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LoanOutcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoanReport:
-    """One loan of a pass. `reason` is a sentence for staff; empty when there is nothing to explain."""
+    """One loan of a pass. `reason` is a sentence for staff, or empty."""
 
     partner: str  # slug
     tracking_id: int

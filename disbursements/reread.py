@@ -1,4 +1,4 @@
-"""Rule 3: what Mifos X says of a loan at this moment, and whether it would let us record it later."""
+"""Rule 3: what Mifos X says of a loan now, and whether it would let us record it later."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read_fresh(mifos: MifosClient, loan_id: int) -> FreshLoan:
 
 @dataclass(kw_only=True)
 class Preflight:
-    """What Mifos X would refuse that can be seen before paying. Read once a pass, kept for all loans."""
+    """What Mifos X would refuse that can be seen before paying. Read once a pass for all loans."""
 
     partner: Partner
     mifos: MifosClient

@@ -1,4 +1,4 @@
-"""The same id again: after a send that never left, or after M-Pesa twice did not know it (rule 6)."""
+"""The same id again: after a send that never left, or two times "not found" (rule 6)."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def reclaim(pk: int, shop: Shop) -> Claim | None:
 
 
 def give_up(pk: int, *, now: datetime) -> None:
-    """Mifos X changed under an unfinished attempt: withdraw it if it never left, else call a person."""
+    """Mifos X changed under an open attempt: withdraw it if it never left, else call a person."""
     with locked_attempt(pk) as (attempt, loan):
         why = "The loan changed in Mifos X before the payment was sent"
         if attempt.status == AttemptStatus.SUBMITTING and attempt.sends_in_doubt == 0:

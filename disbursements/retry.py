@@ -15,7 +15,7 @@ WHY_NOT = {
     LoanStatus.PENDING: "it waits already: {hold}",
     LoanStatus.PROCESSING: "a payment is open and its outcome is not proven; ask M-Pesa instead",
     LoanStatus.DISBURSED: "it is paid and recorded",
-    LoanStatus.CANCELLED: "it left Mifos X's waiting list; it comes back by itself if approved again",
+    LoanStatus.CANCELLED: "it left Mifos X's waiting list; approved again, it comes back by itself",
 }
 
 
@@ -52,7 +52,7 @@ def retry_refusal(loan: LoanTracking) -> str:
 
 
 def retry_by_policy(partner: Partner, *, now: datetime) -> int:
-    """Reopen the loans whose failure allows a new attempt by itself and is due. Returns how many."""
+    """Reopen the loans whose failure allows a new attempt by itself, now. Returns how many."""
     due = LoanTracking.objects.filter(
         partner=partner, status=LoanStatus.FAILED, next_attempt_at__lte=now, review_reason=""
     )

@@ -1,4 +1,4 @@
-"""When to ask M-Pesa again about a payment without a verdict, and when the same id may be sent again."""
+"""When to ask M-Pesa again about a silent payment, and when its id may be sent again."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from django.conf import settings
 
 from disbursements.models import AttemptStatus, DisbursementRequest
 
-# Steps after the first question, in units of LOANPOLL_STATUS_QUERY_AFTER (5 min by default): asked at
-# 5, 15 and 60 min, 6 h and 24 h after the send (contracts/mpesa.md 7), then every 24 h.
+# In units of LOANPOLL_STATUS_QUERY_AFTER (5 min by default): asked at 5, 15 and 60 min, 6 h and
+# 24 h after the send (contracts/mpesa.md 7), then every 24 h.
 STEPS = (1, 3, 12, 72, 288)
 
 
@@ -23,7 +23,7 @@ def next_question_at(attempt: DisbursementRequest, *, now: datetime) -> datetime
 
 
 def may_send_again(attempt: DisbursementRequest, *, now: datetime) -> bool:
-    """Rule 6: two "not found" answers apart enough, late enough after the last send, not too late after the first."""
+    """Rule 6: two "not found" answers, apart enough and neither too early nor too late."""
     first, last = attempt.first_not_found_at, attempt.last_not_found_at
     if attempt.status != AttemptStatus.UNKNOWN or first is None or last is None:
         return False

@@ -45,7 +45,7 @@ def recheck_max_age() -> float:
 
 
 def send(claim: Claim, *, fresh: FreshLoan, mpesa: MpesaClient) -> Answer:
-    """Send one claimed attempt and keep what came back. Returns the answer; raises nothing of M-Pesa's."""
+    """Send one claimed attempt and keep what came back. M-Pesa's errors are returned."""
     leave_database()
     answer = _ask(claim, fresh=fresh, mpesa=mpesa)
     note_answer(claim.attempt, answer, now=timezone.now())

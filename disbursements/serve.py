@@ -139,7 +139,7 @@ def _is_over(orders: Orders, report: PartnerProcess) -> bool:
 
 
 def _wait_for_callbacks(partner: Partner, orders: Orders, report: PartnerProcess) -> None:
-    """Linger while payments of this pass await their result, so that they are recorded in it too."""
+    """Linger while payments of this pass await their result, to record them in it too."""
     sent = [loan.disbursement_id for loan in report.loans if loan.disbursement_id]
     until = time.monotonic() + orders.wait_seconds
     while sent and time.monotonic() < until and not orders.is_out_of_time:

@@ -1,4 +1,4 @@
-"""Step 4: a callback is read, and what it proves moves the attempt. Kept letters are read until applied."""
+"""Step 4: a callback is read, and what it proves moves the attempt. None is ever lost."""
 
 from __future__ import annotations
 

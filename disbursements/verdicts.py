@@ -1,4 +1,4 @@
-"""What M-Pesa's results prove about an attempt. Pure: results in, a verdict out (contracts/mpesa.md 6, 7, 13).
+"""What M-Pesa's results prove about an attempt (contracts/mpesa.md 6, 7, 13). Pure.
 
 No verdict is ever softer than the evidence: whatever is not listed here as proof leaves the money's
 fate open.
@@ -41,7 +41,7 @@ class Promise:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """What one result proves. `receipt` and `completed_at` (UTC) come with PAID and MISMATCH only."""
+    """What one result proves. `receipt` and `completed_at` (UTC) come with PAID, MISMATCH only."""
 
     proof: Proof
     reason: str

@@ -1,4 +1,4 @@
-"""A second pair of eyes: one person approves one amount to one phone number, never their own request."""
+"""A second pair of eyes: one person approves one amount to one phone, never their own request."""
 
 from __future__ import annotations
 

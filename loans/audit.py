@@ -73,7 +73,7 @@ def note_change(
 
 
 def chain(loan: LoanTracking, drafts: list[EventDraft]) -> list[LoanEvent]:
-    """Return unsaved events for `drafts`, chained to the loan's head; the new head is set on `loan`."""
+    """Return unsaved events chained to the loan's head; the new head is set on `loan`."""
     events = []
     for draft in drafts:
         previous, loan.audit_head = loan.audit_head, digest_of(loan, draft, loan.audit_head)
@@ -95,7 +95,7 @@ def chain(loan: LoanTracking, drafts: list[EventDraft]) -> list[LoanEvent]:
 
 
 def digest_of(loan: LoanTracking, draft: EventDraft, previous: str) -> str:
-    """Return the digest (SHA-256, hex) of one event of `loan` that follows the digest `previous`."""
+    """Return the digest (SHA-256, hex) of one event that follows the digest `previous`."""
     content = [
         f"{loan.partner_id}/{loan.loan_id}/{loan.cycle}",
         draft.disbursement_request_id,

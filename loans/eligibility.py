@@ -71,7 +71,7 @@ class Refusal:
 
 
 def obstacle_of(loan: Loan) -> HoldReason | None:
-    """Return what in the loan's own nature keeps a machine from paying it (contracts/mifos.md 4)."""
+    """Return what in the loan's nature keeps a machine from paying it (contracts/mifos.md 4)."""
     if not loan.is_individual or loan.client_id is None:
         return HoldReason.GROUP_LOAN
     if loan.is_top_up:
@@ -88,7 +88,7 @@ def obstacle_of(loan: Loan) -> HoldReason | None:
 
 
 def refusal_for(*, facts: LoanFacts, rules: PartnerRules, today: date) -> Refusal | None:
-    """Return why the loan may not be paid on `today` (Mifos X's business date), or None when it may."""
+    """Return why the loan may not be paid on `today` (Mifos X's business date), or None."""
     return (
         _partner_refusal(rules)
         or _staff_refusal(facts)
@@ -102,7 +102,7 @@ def refusal_for(*, facts: LoanFacts, rules: PartnerRules, today: date) -> Refusa
 
 
 def calendar_refusal(*, calendar: Calendar, on: date) -> Refusal | None:
-    """Return why Mifos X would refuse a disbursement on this day (contracts/mifos.md 5.2 row 12)."""
+    """Return why Mifos X would refuse to disburse on this day (contracts/mifos.md 5.2 row 12)."""
     day_after = on + timedelta(days=1)
     if not calendar.allows_holidays:
         for holiday in calendar.holidays:
@@ -113,10 +113,9 @@ def calendar_refusal(*, calendar: Calendar, on: date) -> Refusal | None:
                     retry_on=holiday.to_date + timedelta(days=1),
                 )
     weekdays = calendar.working_weekdays
-    if weekdays is not None and not calendar.allows_non_working_days:
-        if on.weekday() not in weekdays:
-            return Refusal(hold=HoldReason.NON_WORKING_DAY, retry_on=day_after)
-    return None
+    if weekdays is None or calendar.allows_non_working_days or on.weekday() in weekdays:
+        return None
+    return Refusal(hold=HoldReason.NON_WORKING_DAY, retry_on=day_after)
 
 
 def start_of_day(day: date) -> datetime:

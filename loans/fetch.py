@@ -83,7 +83,7 @@ def _keep_pages(
 
 
 def _keep_page(partner: Partner, page: list[Loan], mifos: MifosClient, *, now: datetime) -> int:
-    """Keep one page of waiting loans; return how many were new. Statements do not grow with rows."""
+    """Keep one page of waiting loans; return how many were new."""
     known = _known(partner, page)
     for loan in page:
         row = known.get(loan.loan_id)

@@ -50,6 +50,6 @@ def _shortcode_refusal(shortcode: Shortcode) -> Refusal | None:
     if shortcode.float_short_since is not None:
         return Refusal(
             hold=HoldReason.FLOAT_SHORT,
-            message=f"The float of shortcode {shortcode.shortcode} is short; top up the utility account",
+            message=f"The float of {shortcode.shortcode} is short; top up its utility account",
         )
     return None

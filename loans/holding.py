@@ -1,4 +1,4 @@
-"""Staff stop one loan, let it go again, or open a new cycle for one that was undone after payment."""
+"""Staff stop one loan, let it go, or open a new cycle for one undone after payment."""
 
 from __future__ import annotations
 

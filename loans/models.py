@@ -85,7 +85,7 @@ class ReviewReason(models.TextChoices):
 
 
 class LoanTracking(models.Model):
-    """One payout duty: a loan of a partner, in one cycle (a cycle is one approval to be paid once)."""
+    """One payout duty: a loan of a partner, in one cycle (one approval, to be paid once)."""
 
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="loans")
     loan_id = models.BigIntegerField(help_text="The loan's id in Mifos X.")
@@ -172,7 +172,7 @@ class LoanTracking(models.Model):
 
 
 class LoanEvent(models.Model):
-    """One change of a loan or of one of its attempts. Insert-only (a database trigger refuses the rest).
+    """One change of a loan or of an attempt. Insert-only: a database trigger refuses the rest.
 
     Each event's `digest` covers its content and the digest before it on the same loan, so a changed
     or missing event shows (`manage.py verify_audit`).

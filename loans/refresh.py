@@ -1,4 +1,4 @@
-"""Keeps a known loan true to Mifos X while nothing was sent, and notices when it left or came back."""
+"""Keeps a known loan true to Mifos X while nothing was sent; sees when it left or came back."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DISBURSED_BY_HAND = frozenset({300, 600, 601, 602, 700})
 
 
 def take_facts(pk: int, columns: Mapping[str, Any], *, now: datetime) -> LoanTracking:
-    """Write what Mifos X says now on a pending loan; an event tells each change. Decided anew later."""
+    """Write what Mifos X says now on a pending loan, with an event; it is decided anew later."""
     with transaction.atomic():
         loan = lock_loan(pk)
         changed = changed_terms(loan, dict(columns))
@@ -51,7 +51,7 @@ def take_facts(pk: int, columns: Mapping[str, Any], *, now: datetime) -> LoanTra
 
 
 def cancel_or_keep(pk: int, loan_id: int, mifos: MifosClient, *, now: datetime) -> bool:
-    """Re-read a pending loan that left the list; cancel it only if Mifos X says it no longer waits."""
+    """Re-read a pending loan that left the list; cancel it only if it no longer waits."""
     leave_database()
     try:
         loan: Loan | None = mifos.loan(loan_id)

@@ -39,7 +39,7 @@ def columns_of_client(client: Client | MifosError | None) -> dict[str, Any]:
 
 
 def terms_differ(row: LoanTracking, loan: Loan) -> bool:
-    """Does the list show other terms than we hold? Names from the client record win over the list's."""
+    """Does the list show other terms than we hold? The client record's name wins over its."""
     columns = columns_of_loan(loan)
     columns.pop("client_name")
     if not isinstance(loan, LoanDetail):

@@ -19,7 +19,7 @@ class NetworkInsideTransaction(RuntimeError):
 
 
 def leave_database() -> None:
-    """Say that a network call comes now: no transaction may be open, and a pooled connection goes back.
+    """Say that a network call comes now: no transaction is open, and the connection goes back.
 
     A thread that kept its connection while it waits on HTTP would starve the pool (docs/decisions).
     """
