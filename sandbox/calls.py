@@ -75,8 +75,7 @@ def money(amount: Decimal) -> str:
 
 def dump(value: Any) -> bytes:
     """Return `value` as JSON; amounts made by `money` become numbers, never floats."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=_plain)
-    return _MONEY.sub(rb"\1", text.encode())
+    return _MONEY.sub(rb"\1", _ENCODER.encode(value).encode())
 
 
 def _plain(value: Any) -> Any:
@@ -89,3 +88,6 @@ def _plain(value: Any) -> Any:
 
 def answer(value: Any, status: int = 200, **headers: str) -> Answer:
     return Answer(status=status, body=dump(value), headers=headers)
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=_plain)

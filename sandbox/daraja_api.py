@@ -52,9 +52,8 @@ def name_call(world: World, call: Call) -> None:
 
 
 def _keep_request(world: World, call: Call, body: Json) -> None:
-    # as written on the wire, so that a resend can be compared byte by byte (S7)
-    written = json.loads(call.body)
-    fields = {name: value for name, value in written.items() if name != "SecurityCredential"}
+    # Texts stay texts and numbers numbers, so that a resend can be compared exactly (S7).
+    fields = {name: value for name, value in body.items() if name != "SecurityCredential"}
     world.ledger.requests.append(
         {
             "seq": len(world.ledger.requests) + 1,

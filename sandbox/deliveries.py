@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import random
 import time
 from collections import Counter
@@ -89,7 +90,7 @@ class Deliveries:
         try:
             async with self._open_session().post(
                 letter.url,
-                data=letter.body,
+                data=io.BytesIO(letter.body),
                 headers=headers,
                 timeout=timeout,
                 allow_redirects=False,

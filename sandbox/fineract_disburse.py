@@ -349,7 +349,7 @@ def _add_transaction(
 def _success(
     tenant: Tenant, loan: Loan, asked: Disbursal, row: Transaction, last: Transaction
 ) -> Json:
-    kept = ("transactionAmount", "locale", "dateFormat", "actualDisbursementDate", "note")
+    kept = ("locale", "dateFormat", "actualDisbursementDate", "note")
     changes: dict[str, Any] = (
         {}
         if asked.payment is None
