@@ -21,6 +21,43 @@ from sandbox.state import Sandbox
 START_SECONDS = 20
 
 
+class SandboxThread:
+    """A loop with both servers in a thread of this process."""
+
+    def __init__(self, options: Options, **places: Any) -> None:
+        self.options = options
+        self.places = places
+        self.sandbox: Sandbox | None = None
+        self.failure: BaseException | None = None
+        self.ready = threading.Event()
+        self.thread = threading.Thread(target=self._serve, name="sandbox", daemon=True)
+
+    def start(self) -> Sandbox:
+        """Return when both ports listen. Raises RuntimeError when they do not."""
+        self.thread.start()
+        self.ready.wait(START_SECONDS)
+        if self.sandbox is None:
+            raise RuntimeError("the sandbox did not start") from self.failure
+        return self.sandbox
+
+    def stop(self) -> None:
+        if self.sandbox is not None and self.sandbox.stop is not None:
+            self.sandbox.stop()
+        self.thread.join(START_SECONDS)
+
+    def _serve(self) -> None:
+        try:
+            asyncio.run(run(self.options, started=self._started, **self.places))
+        except BaseException as exc:
+            self.failure = exc
+        finally:
+            self.ready.set()
+
+    def _started(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.ready.set()
+
+
 @contextmanager
 def running_sandbox(
     *,
@@ -33,43 +70,16 @@ def running_sandbox(
     """Run a sandbox in a thread of this process; `options` are the fields of `Options`."""
     settings = Options()
     settings.update(options)
-    ready = threading.Event()
-    found: list[Sandbox] = []
-    failed: list[BaseException] = []
-
-    def started(sandbox: Sandbox) -> None:
-        found.append(sandbox)
-        ready.set()
-
-    def serve() -> None:
-        try:
-            asyncio.run(
-                run(
-                    settings,
-                    host=host,
-                    mifos_port=mifos_port,
-                    mpesa_port=mpesa_port,
-                    documents=(world,) if world else (),
-                    started=started,
-                )
-            )
-        except BaseException as exc:
-            failed.append(exc)
-        finally:
-            ready.set()
-
-    thread = threading.Thread(target=serve, name="sandbox", daemon=True)
-    thread.start()
-    ready.wait(START_SECONDS)
-    if not found:
-        raise RuntimeError("the sandbox did not start") from (failed[0] if failed else None)
-    control = SandboxControl(found[0].mifos_url, found[0].mpesa_url, os.getpid())
+    documents = (world,) if world else ()
+    thread = SandboxThread(
+        settings, host=host, mifos_port=mifos_port, mpesa_port=mpesa_port, documents=documents
+    )
+    sandbox = thread.start()
+    control = SandboxControl(sandbox.mifos_url, sandbox.mpesa_url, os.getpid())
     try:
         yield control
     finally:
-        if found[0].stop is not None:
-            found[0].stop()
-        thread.join(START_SECONDS)
+        thread.stop()
         control.close()
 
 
@@ -83,6 +93,7 @@ def sandbox_process(
     **options: Any,
 ) -> Iterator[SandboxControl]:
     """Run a sandbox as its own process, so that it shares no interpreter with the caller."""
+    arguments = (*arguments, "--seed", str(options.pop("seed", 1)))
     command = [sys.executable, "-m", "sandbox", *arguments]
     command += ["--mifos-port", str(mifos_port), "--mpesa-port", str(mpesa_port)]
     folder = Path(__file__).resolve().parent.parent
@@ -94,7 +105,7 @@ def sandbox_process(
         where = json.loads(line)
         control = SandboxControl(where["mifos"], where["mpesa"], where["pid"])
         if options:
-            control.reset(**options)
+            control.options(**options)
         if world:
             control.load(world)
         yield control
