@@ -26,7 +26,7 @@ from mpesa.client import (
 from mpesa.models import MpesaRequest, RequestKind
 from mpesa.shortcodes import open_breaker, shortcode_of
 from partners.models import Partner
-from partners.overlap import leave_database, overlap
+from partners.overlap import Patience, leave_database, overlap
 
 SILENT = (AttemptStatus.ACCEPTED, AttemptStatus.UNKNOWN)
 
@@ -40,10 +40,15 @@ def ask_the_silent(partner: Partner, mpesa: MpesaClient) -> int:
     if shortcode.breaker_opened_at is not None and shortcode.is_credential_refused:
         return 0  # each further try feeds the lock of the operator (contracts/mpesa.md 4)
 
-    def ask(pk: int) -> bool:
-        return ask_one(pk, mpesa)
+    patience = Patience()
 
-    return sum(overlap(ask, _due(partner, now=now), workers=partner.mifos_concurrency))
+    def ask(pk: int) -> bool:
+        was_asked = ask_one(pk, mpesa)
+        patience.note(success=was_asked)
+        return was_asked
+
+    due = patience.while_kept(_due(partner, now=now))
+    return sum(overlap(ask, due, workers=partner.mifos_concurrency))
 
 
 def ask_one(pk: int, mpesa: MpesaClient) -> bool:

@@ -67,6 +67,8 @@ def claim(
             loan = lock_loan(loan_pk)
             if loan.status != LoanStatus.PENDING or Terms.of(loan) != terms:
                 return None
+            if loan.review_reason:
+                return None  # a person looks at it: nothing is sent meanwhile
             refusal = _refusal(partner, loan, today=today, now=now)
             if refusal is not None:
                 set_hold(loan, refusal, actor="system", now=now)

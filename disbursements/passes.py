@@ -9,9 +9,10 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from disbursements.models import SyncRun, TriggeredBy
+from disbursements.models import AttemptStatus, DisbursementRequest, SyncRun, TriggeredBy
 from disbursements.rehearse import rehearse_for
 from disbursements.reports import FetchReport, PartnerProcess, ProcessReport, SyncReport
 from disbursements.serve import Orders, fetch_for, process_for
@@ -28,7 +29,7 @@ MOST_PARTNERS_AT_ONCE = 32
 def run_fetch(*, triggered_by: TriggeredBy, partners: Sequence[str] = ()) -> FetchReport:
     """Steps 1 and 2 for the partners with these slugs (none named = all active ones)."""
     run = _begin("fetch", triggered_by)
-    chosen = _chosen(partners)
+    chosen = _active(_chosen(partners))
     report = FetchReport(results=_in_order(overlap(fetch_for, chosen, workers=_workers(chosen))))
     _end(run, success=report.success, summary={"fetch": [asdict(each) for each in report.results]})
     return report
@@ -47,7 +48,7 @@ def run_process(
     orders = _orders(triggered_by, loan_id=loan_id, limit=limit, budget_seconds=budget_seconds)
     chosen = _chosen(partners)
     if dry_run:
-        return _rehearsal(chosen, orders)
+        return _rehearsal(_active(chosen), orders)
     run = _begin("process", triggered_by)
 
     def process(partner: Partner) -> PartnerProcess:
@@ -70,18 +71,21 @@ def run_sync(
     orders = _orders(triggered_by, budget_seconds=budget_seconds, wait_seconds=wait_seconds)
     chosen = _chosen(partners)
     if dry_run:
-        return _sync_report(None, orders.started_at, FetchReport(), _rehearsal(chosen, orders))
+        return _sync_report(
+            None, orders.started_at, FetchReport(), _rehearsal(_active(chosen), orders)
+        )
     run = _begin("sync", triggered_by)
 
-    def sync(partner: Partner) -> tuple[PartnerFetch, PartnerProcess]:
+    def sync(partner: Partner) -> tuple[PartnerFetch | None, PartnerProcess]:
         # A partner goes on to its payments as soon as its own poll is done: none waits for another.
-        return fetch_for(partner), process_for(partner, orders)
+        fetched = fetch_for(partner) if partner.is_active else None
+        return fetched, process_for(partner, orders)
 
     pairs = list(overlap(sync, chosen, workers=_workers(chosen)))
     report = _sync_report(
         run.pk,
         orders.started_at,
-        FetchReport(results=_in_order(fetched for fetched, _ in pairs)),
+        FetchReport(results=_in_order(fetched for fetched, _ in pairs if fetched)),
         ProcessReport(results=_in_order(processed for _, processed in pairs)),
     )
     _end(run, success=report.success, summary=_summary(report))
@@ -90,7 +94,7 @@ def run_sync(
 
 def run_hook(*, partner_id: int, loan_id: int) -> None:
     """Look at one loan now: fetch it, and pay it if it may be paid. Raises nothing of Mifos X's."""
-    partner = _serving().filter(pk=partner_id).first()
+    partner = _serving().filter(pk=partner_id, is_active=True).first()
     if partner is None:
         return
     try:
@@ -119,14 +123,22 @@ def _orders(
     )
 
 
-def _serving() -> Any:
-    """Partners with work to do: the inactive ones too while a payment of theirs is open."""
-    return Partner.objects.prefetch_related("products").filter(is_mifos_configured=True)
+def _serving() -> QuerySet[Partner]:
+    """Return the partners with work to do: an inactive one too while a payment of its is open."""
+    partners = Partner.objects.prefetch_related("products").filter(is_mifos_configured=True)
+    unfinished = DisbursementRequest.objects.filter(partner=OuterRef("pk")).exclude(
+        status__in=[AttemptStatus.COMPLETED, AttemptStatus.FAILED]
+    )
+    return partners.filter(Q(is_active=True) | Exists(unfinished))
 
 
 def _chosen(slugs: Sequence[str]) -> list[Partner]:
-    partners = _serving().filter(is_active=True)
+    partners = _serving()
     return list(partners.filter(slug__in=slugs) if slugs else partners)
+
+
+def _active(partners: Sequence[Partner]) -> list[Partner]:
+    return [partner for partner in partners if partner.is_active]
 
 
 def _workers(partners: Sequence[Partner]) -> int:

@@ -75,7 +75,7 @@ def pay_loan(pk: int, shop: Shop) -> LoanReport:
         except MifosError as exc:
             shop.note_trouble(exc)
             return report_held(loan, str(exc))
-        shop.note_success()
+        shop.note_read()
         why_not = take_fresh(pk, fresh, shop) or prepare(shop)
         if why_not:
             return report_held(loan, why_not)
@@ -139,7 +139,7 @@ def note_rail(shop: Shop, answer: Answer) -> None:
         case MpesaUnknown():
             shop.note_silence(str(answer))
         case _:
-            shop.note_success()
+            shop.note_answer()
 
 
 def _claim_and_send(pk: int, fresh: FreshLoan, shop: Shop) -> LoanReport:

@@ -35,7 +35,7 @@ from mifos.client import (
     MifosRefused,
 )
 from partners.models import Partner
-from partners.overlap import leave_database, overlap
+from partners.overlap import Patience, leave_database, overlap
 
 LEASE_SECONDS = 300  # another pass leaves an attempt alone that is being recorded now
 CHECKER_PATIENCE = timedelta(hours=24)
@@ -58,6 +58,7 @@ class Books:
 
     partner: Partner
     mifos: MifosClient
+    patience: Patience = field(default_factory=Patience)
     _today: date | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -77,7 +78,8 @@ def record_paid(partner: Partner, mifos: MifosClient) -> int:
     def record(pk: int) -> bool:
         return record_one(pk, books)
 
-    return sum(overlap(record, _due(partner), workers=partner.mifos_concurrency))
+    due = books.patience.while_kept(_due(partner))
+    return sum(overlap(record, due, workers=partner.mifos_concurrency))
 
 
 def record_one(pk: int, books: Books) -> bool:
@@ -88,10 +90,12 @@ def record_one(pk: int, books: Books) -> bool:
     leave_database()
     try:
         loan = books.mifos.loan(attempt.loan_tracking.loan_id)
+        books.patience.note(success=True)
         return _record(attempt, loan, books)
     except MifosNotFound:
         _call(attempt, "Mifos X no longer knows this loan")
     except MifosError as exc:
+        books.patience.note(success=False)
         _later(attempt, f"Mifos X could not be reached: {exc}")
     return False
 

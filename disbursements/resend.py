@@ -80,7 +80,9 @@ def reclaim(pk: int, shop: Shop) -> Claim | None:
     """Commit the next send of an attempt before its first byte; None when it may not be sent."""
     now = shop.now()
     with transaction.atomic(durable=True), locked_attempt(pk) as (attempt, loan):
-        if not _may_go_again(attempt, now=now) or gate_for(shop.partner) is not None:
+        if loan.review_reason or not _may_go_again(attempt, now=now):
+            return None
+        if gate_for(shop.partner) is not None:
             return None
         _commit_send(attempt, loan, now=now)
         address = open_request(

@@ -30,7 +30,7 @@ from mpesa.client import (
     MpesaUnknown,
     PaymentOrder,
 )
-from mpesa.shortcodes import open_breaker
+from mpesa.shortcodes import is_stopped, open_breaker
 from partners.overlap import leave_database
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,6 @@ def recheck_max_age() -> float:
 
 def send(claim: Claim, *, fresh: FreshLoan, mpesa: MpesaClient) -> Answer:
     """Send one claimed attempt and keep what came back. M-Pesa's errors are returned."""
-    leave_database()
     answer = _ask(claim, fresh=fresh, mpesa=mpesa)
     note_answer(claim.attempt, answer, now=timezone.now())
     return answer
@@ -81,9 +80,11 @@ def _ask(claim: Claim, *, fresh: FreshLoan, mpesa: MpesaClient) -> Answer:
         remarks=f"Loan {attempt.loan_tracking.loan_id} attempt {attempt.attempt_no}",
         result_url=claim.address.result_url,
         timeout_url=claim.address.timeout_url,
+        not_after=fresh.read_at + recheck_max_age(),
     )
-    if fresh.age > recheck_max_age():
-        return MpesaNotSent("The look into Mifos X had become too old; nothing was sent")
+    if is_stopped(attempt.mpesa_environment, attempt.mpesa_shortcode):
+        return MpesaNotSent("The shortcode was stopped in the meantime; nothing was sent")
+    leave_database()
     try:
         return mpesa.pay(order)
     except MpesaError as exc:

@@ -83,10 +83,16 @@ def process_for(partner: Partner, orders: Orders) -> PartnerProcess:
 
 
 def _process(partner: Partner, orders: Orders, report: PartnerProcess) -> None:
-    mpesa, mifos = mpesa_client(partner), mifos_client(partner)
     gate = _decide(partner)
     report.waiting_because = gate.sentence if gate else ""
-    if gate is None:
+    if partner.is_mpesa_configured:  # without M-Pesa, loans are found and shown, and none is paid
+        _move_money(partner, orders, report, is_open=gate is None)
+    _count(partner, orders, report)
+
+
+def _move_money(partner: Partner, orders: Orders, report: PartnerProcess, *, is_open: bool) -> None:
+    mpesa, mifos = mpesa_client(partner), mifos_client(partner)
+    if is_open:
         _pay(partner, orders, report)
     if orders.loan_id is None and not _is_over(orders, report):
         apply_unread_callbacks(partner)
@@ -94,7 +100,6 @@ def _process(partner: Partner, orders: Orders, report: PartnerProcess) -> None:
         ask_balance_if_short(partner, mpesa, now=timezone.now())
         record_paid(partner, mifos)
         _wait_for_callbacks(partner, orders, report)
-    _count(partner, orders, report)
 
 
 def _decide(partner: Partner) -> Refusal | None:

@@ -15,8 +15,7 @@ from mifos.client import MifosClient, MifosError, MifosUnreachable
 from mpesa.client import MpesaClient
 from mpesa.shortcodes import reserve_slot
 from partners.models import Partner
-
-TROUBLES_BEFORE_STOP = 3
+from partners.overlap import Patience
 
 
 @dataclass(kw_only=True)
@@ -31,8 +30,8 @@ class Shop:
     deadline: float | None = None
     error: str = ""  # why the partner could not be served, for the report
     _closed: threading.Event = field(default_factory=threading.Event)
-    _troubles: int = 0
-    _silences: int = 0
+    _reads: Patience = field(default_factory=Patience)
+    _sends: Patience = field(default_factory=Patience)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -52,25 +51,21 @@ class Shop:
 
     def note_trouble(self, exc: MifosError) -> None:
         """A loan could not be read. Several in a row mean that the partner's Mifos X is away."""
-        with self._lock:
-            self._troubles += 1
-            is_away = (
-                not isinstance(exc, MifosUnreachable) or self._troubles >= TROUBLES_BEFORE_STOP
-            )
-        if is_away:
+        self._reads.note(success=False)
+        if self._reads.is_lost or not isinstance(exc, MifosUnreachable):
             self.close(str(exc))
 
     def note_silence(self, why: str) -> None:
         """M-Pesa gave no clear answer. Several in a row: more sends would only make more doubt."""
-        with self._lock:
-            self._silences += 1
-            is_away = self._silences >= TROUBLES_BEFORE_STOP
-        if is_away:
+        self._sends.note(success=False)
+        if self._sends.is_lost:
             self.close(f"M-Pesa gives no clear answers, nothing more is sent now: {why}")
 
-    def note_success(self) -> None:
-        with self._lock:
-            self._troubles = self._silences = 0
+    def note_read(self) -> None:
+        self._reads.note(success=True)
+
+    def note_answer(self) -> None:
+        self._sends.note(success=True)
 
     def wait_for_slot(self) -> None:
         """Sleep until the shortcode's pace, shared by all processes, allows the next send."""

@@ -24,6 +24,7 @@ RECHECK_HOLDS = frozenset(
     {
         HoldReason.PHONE_MISSING,
         HoldReason.PHONE_INVALID,
+        HoldReason.PHONE_SHARED,
         HoldReason.CLIENT_NOT_ACTIVE,
         HoldReason.LINKED_SAVINGS,
         HoldReason.CHARGED_OFF,

@@ -18,7 +18,7 @@ from loans.rules import facts_of, rules_of
 from loans.terms import columns_of_client, columns_of_loan, terms_differ
 from mifos.client import Client, Loan, MifosClient, MifosError
 from partners.models import Partner
-from partners.overlap import leave_database, overlap
+from partners.overlap import Patience, leave_database, overlap
 
 
 @dataclass(kw_only=True, slots=True)
@@ -114,15 +114,20 @@ def _clients_of(
 ) -> dict[int, Client | MifosError]:
     """Read the clients of new loans at once. One that cannot be read does not lose its loan."""
 
+    patience = Patience()
+
     def read(client_id: int) -> tuple[int, Client | MifosError]:
         try:
-            return client_id, mifos.client(client_id)
+            client = mifos.client(client_id)
         except MifosError as exc:
+            patience.note(success=False)
             return client_id, exc
+        patience.note(success=True)
+        return client_id, client
 
     leave_database()
     ids = sorted({loan.client_id for loan in loans if loan.client_id is not None})
-    return dict(overlap(read, ids, workers=partner.mifos_concurrency))
+    return dict(overlap(read, patience.while_kept(ids), workers=partner.mifos_concurrency))
 
 
 def _insert(
@@ -205,7 +210,16 @@ def _look_at_the_missing(
         if loan_id not in seen
     ]
 
-    def look(one: tuple[int, int]) -> bool:
-        return cancel_or_keep(one[0], one[1], mifos, now=now)
+    patience = Patience()
 
-    return sum(overlap(look, missing, workers=partner.mifos_concurrency))
+    def look(one: tuple[int, int]) -> bool:
+        try:
+            was_cancelled = cancel_or_keep(one[0], one[1], mifos, now=now)
+        except MifosError:
+            patience.note(success=False)
+            return False
+        patience.note(success=True)
+        return was_cancelled
+
+    looked_at = patience.while_kept(missing)
+    return sum(overlap(look, looked_at, workers=partner.mifos_concurrency))

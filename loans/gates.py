@@ -32,11 +32,15 @@ def _switch_refusal(partner: Partner) -> Refusal | None:
             hold=HoldReason.ALL_PAUSED,
             message=f"All payouts are paused by {switch.paused_by}: {switch.pause_reason}",
         )
-    paused = Partner.objects.filter(pk=partner.pk, is_paused=True).first()
-    if paused is not None:
+    today = Partner.objects.get(pk=partner.pk)
+    if not today.is_active:
+        return Refusal(hold=HoldReason.PARTNER_INACTIVE)
+    if not today.mifos_auto_disbursement_enabled:
+        return Refusal(hold=HoldReason.AUTO_OFF)
+    if today.is_paused:
         return Refusal(
             hold=HoldReason.PARTNER_PAUSED,
-            message=f"Payouts are paused by {paused.paused_by}: {paused.pause_reason}",
+            message=f"Payouts are paused by {today.paused_by}: {today.pause_reason}",
         )
     return None
 

@@ -203,6 +203,7 @@ class ApprovalState(models.TextChoices):
     REQUESTED = "requested", "Requested"
     APPROVED = "approved", "Approved"
     DECLINED = "declined", "Declined"
+    EXPIRED = "expired", "Expired"
 
 
 class LoanApproval(models.Model):

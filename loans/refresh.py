@@ -9,11 +9,11 @@ from typing import Any
 from django.db import transaction
 
 from loans.audit import EventDraft, lock_loan, move_loan, note_change
-from loans.models import HoldReason, LoanStatus, LoanTracking, ReviewReason
+from loans.models import ApprovalState, HoldReason, LoanStatus, LoanTracking, ReviewReason
 from loans.phones import KENYAN_MOBILE, mask_msisdn
 from loans.review import raise_review
 from loans.terms import changed_terms
-from mifos.client import Loan, MifosClient, MifosError, MifosNotFound
+from mifos.client import Loan, MifosClient, MifosNotFound
 from partners.overlap import leave_database
 
 # Statuses of Mifos X in words that staff know (contracts/mifos.md 3).
@@ -51,14 +51,15 @@ def take_facts(pk: int, columns: Mapping[str, Any], *, now: datetime) -> LoanTra
 
 
 def cancel_or_keep(pk: int, loan_id: int, mifos: MifosClient, *, now: datetime) -> bool:
-    """Re-read a pending loan that left the list; cancel it only if it no longer waits."""
+    """Re-read a pending loan that left the list; cancel it only if it no longer waits.
+
+    Raises MifosError when Mifos X does not say.
+    """
     leave_database()
     try:
         loan: Loan | None = mifos.loan(loan_id)
     except MifosNotFound:
         loan = None
-    except MifosError:
-        return False
     if loan is not None and loan.waiting_for_disbursal:
         return False
     return cancel(pk, loan, now=now)
@@ -72,6 +73,8 @@ def cancel(pk: int, loan: Loan | None, *, now: datetime) -> bool:
         row = lock_loan(pk)
         if row.status != LoanStatus.PENDING:
             return False
+        # An approval was for this stay on the waiting list only.
+        row.approvals.exclude(state=ApprovalState.DECLINED).update(state=ApprovalState.EXPIRED)
         move_loan(
             row,
             LoanStatus.CANCELLED,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -128,6 +129,8 @@ class PaymentOrder:
     msisdn: str = field(repr=False)
     remarks: str
     occasion: str = ""
+    # Monotonic seconds: after this moment the order may no longer leave (reliability.md X5).
+    not_after: float | None = None
     result_url: str = field(repr=False)
     timeout_url: str = field(repr=False)
 
@@ -219,7 +222,7 @@ class MpesaClient:
 
     def pay(self, order: PaymentOrder) -> Accepted:
         """Ask for one payment: one POST, one id. ValueError before anything leaves; MpesaError."""
-        document = self._post(PAYMENT_PATH, self._payment_body(order))
+        document = self._post(PAYMENT_PATH, self._payment_body(order), not_after=order.not_after)
         echoed = _text(document, "OriginatorConversationID")
         if echoed != order.originator_conversation_id:
             # Mixed keep-alive answers: this one belongs to another request (reliability.md H30).
@@ -282,23 +285,29 @@ class MpesaClient:
         document = self._post(path, body)
         return Asked(conversation_id=_text(document, "ConversationID"))
 
-    def _post(self, path: str, body: dict[str, str]) -> dict[str, object]:
+    def _post(
+        self, path: str, body: dict[str, str], *, not_after: float | None = None
+    ) -> dict[str, object]:
         """Return the accepting answer. A rejected token is replaced once, and the same body sent:
         the gateway rejects it before M-Pesa sees the request (contracts/mpesa.md 1)."""
         try:
-            return self._post_once(path, body)
+            return self._post_once(path, body, not_after)
         except _TokenRejected:
             pass
         try:
-            return self._post_once(path, body)
+            return self._post_once(path, body, not_after)
         except _TokenRejected as rejected:
             fault = rejected.fault
             raise MpesaCredentials(
                 "a token issued a moment ago is rejected", code=fault.code
             ) from rejected
 
-    def _post_once(self, path: str, body: dict[str, str]) -> dict[str, object]:
+    def _post_once(
+        self, path: str, body: dict[str, str], not_after: float | None
+    ) -> dict[str, object]:
         token = self._tokens.token(self._fetch_token)
+        if not_after is not None and time.monotonic() > not_after:
+            raise MpesaNotSent("The last look into Mifos X had become too old; nothing was sent")
         try:
             answer = self._wire.send(
                 "POST",

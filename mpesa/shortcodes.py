@@ -47,6 +47,11 @@ def open_breaker(
     return closed.update(breaker_opened_at=now, breaker_cause=cause[:300]) == 1
 
 
+def is_stopped(environment: str, shortcode: str) -> bool:
+    """Is the breaker of a shortcode open at this moment?"""
+    return _rows(environment, shortcode).exclude(breaker_opened_at=None).exists()
+
+
 def reset_breaker(environment: str, shortcode: str) -> bool:
     """Let a shortcode send again, on a person's word. False when it was not stopped."""
     stopped = _rows(environment, shortcode).exclude(breaker_opened_at=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
@@ -16,6 +17,31 @@ Result = TypeVar("Result")
 
 class NetworkInsideTransaction(RuntimeError):
     """A network call was about to be made inside a database transaction. That is a bug."""
+
+
+class Patience:
+    """Counts failures in a row of one peer: a pass must not wait out every time-out there is."""
+
+    def __init__(self, limit: int = 3) -> None:
+        self._limit = limit
+        self._failures = 0
+        self._lock = threading.Lock()
+
+    @property
+    def is_lost(self) -> bool:
+        return self._failures >= self._limit
+
+    def note(self, *, success: bool) -> None:
+        """A success begins the count anew."""
+        with self._lock:
+            self._failures = 0 if success else self._failures + 1
+
+    def while_kept(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield items until patience is lost; what is left over is for the next pass."""
+        for item in items:
+            if self.is_lost:
+                return
+            yield item
 
 
 def leave_database() -> None:
