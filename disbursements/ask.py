@@ -31,7 +31,7 @@ from partners.overlap import Patience, leave_database, overlap
 SILENT = (AttemptStatus.ACCEPTED, AttemptStatus.UNKNOWN)
 
 
-def ask_the_silent(partner: Partner, mpesa: MpesaClient) -> int:
+def ask_the_silent(partner: Partner, mpesa: MpesaClient, *, deadline: float | None = None) -> int:
     """Send every status query that is due; return how many M-Pesa took."""
     now = timezone.now()
     doubt_the_dead(partner, now=now)
@@ -40,7 +40,7 @@ def ask_the_silent(partner: Partner, mpesa: MpesaClient) -> int:
     if shortcode.breaker_opened_at is not None and shortcode.is_credential_refused:
         return 0  # each further try feeds the lock of the operator (contracts/mpesa.md 4)
 
-    patience = Patience()
+    patience = Patience(deadline=deadline)
 
     def ask(pk: int) -> bool:
         was_asked = ask_one(pk, mpesa)

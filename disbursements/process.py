@@ -69,6 +69,7 @@ def pay_loan(pk: int, shop: Shop) -> LoanReport:
     for _ in range(READS_BEFORE_GIVING_UP):
         try:
             fresh = read_fresh(shop.mifos, loan.loan_id)
+            why_not = take_fresh(pk, fresh, shop) or prepare(shop)
         except MifosNotFound:
             cancel(pk, None, now=shop.now())
             return report_held(loan, "Mifos X no longer knows this loan")
@@ -76,7 +77,6 @@ def pay_loan(pk: int, shop: Shop) -> LoanReport:
             shop.note_trouble(exc)
             return report_held(loan, str(exc))
         shop.note_read()
-        why_not = take_fresh(pk, fresh, shop) or prepare(shop)
         if why_not:
             return report_held(loan, why_not)
         shop.wait_for_slot()

@@ -71,9 +71,9 @@ class Books:
             return self._today
 
 
-def record_paid(partner: Partner, mifos: MifosClient) -> int:
+def record_paid(partner: Partner, mifos: MifosClient, *, deadline: float | None = None) -> int:
     """Record every paid attempt that is due; return how many are now verified in Mifos X."""
-    books = Books(partner=partner, mifos=mifos)
+    books = Books(partner=partner, mifos=mifos, patience=Patience(deadline=deadline))
 
     def record(pk: int) -> bool:
         return record_one(pk, books)

@@ -96,9 +96,9 @@ def _move_money(partner: Partner, orders: Orders, report: PartnerProcess, *, is_
         _pay(partner, orders, report)
     if orders.loan_id is None and not _is_over(orders, report):
         apply_unread_callbacks(partner)
-        report.asked = ask_the_silent(partner, mpesa)
+        report.asked = ask_the_silent(partner, mpesa, deadline=orders.deadline)
         ask_balance_if_short(partner, mpesa, now=timezone.now())
-        record_paid(partner, mifos)
+        record_paid(partner, mifos, deadline=orders.deadline)
         _wait_for_callbacks(partner, orders, report)
 
 
@@ -148,7 +148,7 @@ def _wait_for_callbacks(partner: Partner, orders: Orders, report: PartnerProcess
     sent = [loan.disbursement_id for loan in report.loans if loan.disbursement_id]
     until = time.monotonic() + orders.wait_seconds
     while sent and time.monotonic() < until and not orders.is_out_of_time:
-        record_paid(partner, mifos_client(partner))
+        record_paid(partner, mifos_client(partner), deadline=orders.deadline)
         open_states = [AttemptStatus.ACCEPTED, AttemptStatus.UNKNOWN, AttemptStatus.PAID]
         if not DisbursementRequest.objects.filter(pk__in=sent, status__in=open_states).exists():
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
@@ -22,14 +23,16 @@ class NetworkInsideTransaction(RuntimeError):
 class Patience:
     """Counts failures in a row of one peer: a pass must not wait out every time-out there is."""
 
-    def __init__(self, limit: int = 3) -> None:
+    def __init__(self, limit: int = 3, *, deadline: float | None = None) -> None:
         self._limit = limit
+        self._deadline = deadline  # monotonic seconds
         self._failures = 0
         self._lock = threading.Lock()
 
     @property
     def is_lost(self) -> bool:
-        return self._failures >= self._limit
+        is_late = self._deadline is not None and time.monotonic() >= self._deadline
+        return is_late or self._failures >= self._limit
 
     def note(self, *, success: bool) -> None:
         """A success begins the count anew."""
