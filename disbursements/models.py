@@ -166,6 +166,7 @@ class DisbursementRequest(models.Model):
             models.Index(fields=["partner", "status", "next_record_at"], name="attempts_to_record"),
             models.Index(fields=["partner", "created_at"], name="attempts_of_day"),
             models.Index(fields=["-created_at", "-id"], name="attempts_newest"),
+            models.Index(fields=["result_code"], name="attempts_by_code"),
         ]
 
     def __str__(self) -> str:
@@ -232,6 +233,46 @@ class SyncRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.command} {self.pk}"
+
+
+class StaffAction(models.Model):
+    """One press of a button at the desk. Its token is used once, so a second press does nothing.
+
+    `results` says per loan (or partner) what came of it: {"id", "text", "done"}.
+    """
+
+    token = models.CharField(max_length=40, unique=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(max_length=30)
+    reason = models.CharField(max_length=500, blank=True)
+    results = models.JSONField(default=list)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "staff_actions"
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.pk}"
+
+
+class SavedView(models.Model):
+    """A named address of the loan list, for the user who keeps it."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=40)
+    query = models.CharField(max_length=1000)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "saved_views"
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "name"], name="one_view_per_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class ApiKey(AbstractAPIKey):

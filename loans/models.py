@@ -162,6 +162,12 @@ class LoanTracking(models.Model):
             models.Index(fields=["phone_number"], name="loans_by_phone"),
             models.Index(fields=["loan_id"], name="loans_by_loan_id"),
             models.Index(fields=["partner", "client_id"], name="loans_by_client"),
+            models.Index(fields=["account_number"], name="loans_by_account"),
+            models.Index(
+                fields=["disbursed_at"],
+                condition=Q(disbursed_at__isnull=False),
+                name="loans_by_day_paid",
+            ),
             models.Index(
                 fields=["review_since"], condition=~Q(review_reason=""), name="loans_in_review"
             ),
