@@ -12,7 +12,7 @@ from django.db.models import Q
 from disbursements.claiming import Claim, Terms, claim
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.reports import LoanOutcome, LoanReport
-from disbursements.reread import FreshLoan, read_fresh
+from disbursements.reread import FreshLoan, LoanGone, read_fresh
 from disbursements.sending import Answer, recheck_max_age, send
 from disbursements.shop import Shop
 from loans.audit import lock_loan
@@ -22,7 +22,7 @@ from loans.models import LoanStatus, LoanTracking
 from loans.refresh import cancel, take_facts
 from loans.rules import facts_of, rules_of
 from loans.terms import columns_of_client, columns_of_loan
-from mifos.client import MifosError, MifosNotFound
+from mifos.client import MifosError
 from mpesa.client import (
     MpesaCredentials,
     MpesaError,
@@ -70,7 +70,7 @@ def pay_loan(pk: int, shop: Shop) -> LoanReport:
         try:
             fresh = read_fresh(shop.mifos, loan.loan_id)
             why_not = take_fresh(pk, fresh, shop) or prepare(shop)
-        except MifosNotFound:
+        except LoanGone:
             cancel(pk, None, now=shop.now())
             return report_held(loan, "Mifos X no longer knows this loan")
         except MifosError as exc:

@@ -33,6 +33,7 @@ from mifos.client import (
     MifosError,
     MifosNotFound,
     MifosRefused,
+    MifosUnreachable,
 )
 from partners.models import Partner
 from partners.overlap import Patience, leave_database, overlap
@@ -95,7 +96,7 @@ def record_one(pk: int, books: Books) -> bool:
     except MifosNotFound:
         _call(attempt, "Mifos X no longer knows this loan")
     except MifosError as exc:
-        books.patience.note(success=False)
+        books.patience.note(success=not isinstance(exc, MifosUnreachable | MifosCredentials))
         _later(attempt, f"Mifos X could not be reached: {exc}")
     return False
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from disbursements.models import TriggeredBy
 from disbursements.process import fresh_columns, judge
 from disbursements.reports import LoanOutcome, LoanReport, PartnerProcess
-from disbursements.reread import Preflight, read_fresh
+from disbursements.reread import LoanGone, Preflight, read_fresh
 from disbursements.serve import Orders
 from disbursements.shop import Shop
 from loans.gates import gate_for
@@ -71,9 +71,9 @@ def _look(listed: Loan, shop: Shop, *, gate: str) -> LoanReport:
         return _told(known, shop, f"It is {known.get_status_display().lower()} already")
     try:
         fresh = read_fresh(shop.mifos, listed.loan_id)
-    except MifosError as exc:
+    except (MifosError, LoanGone) as exc:
         unread = known or LoanTracking(partner=shop.partner, loan_id=listed.loan_id)
-        return _told(unread, shop, str(exc))
+        return _told(unread, shop, str(exc) or "Mifos X no longer knows this loan")
     loan = known or LoanTracking(partner=shop.partner, loan_id=listed.loan_id)
     for name, value in fresh_columns(fresh).items():
         setattr(loan, name, value)

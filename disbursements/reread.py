@@ -9,7 +9,14 @@ from datetime import date, datetime
 
 from loans.eligibility import Refusal, calendar_refusal
 from loans.models import HoldReason
-from mifos.client import Calendar, Client, LoanDetail, MifosClient, may_disburse
+from mifos.client import (
+    Calendar,
+    Client,
+    LoanDetail,
+    MifosClient,
+    MifosNotFound,
+    may_disburse,
+)
 from partners.models import Partner
 from partners.overlap import leave_database
 
@@ -28,11 +35,18 @@ class FreshLoan:
         return time.monotonic() - self.read_at
 
 
+class LoanGone(Exception):
+    """Mifos X says that there is no such loan. (A missing client is another matter.)"""
+
+
 def read_fresh(mifos: MifosClient, loan_id: int) -> FreshLoan:
-    """Read the loan and its client now. Raises MifosError."""
+    """Read the loan and its client now. Raises LoanGone, or MifosError."""
     leave_database()
     read_at = time.monotonic()
-    loan = mifos.loan(loan_id)
+    try:
+        loan = mifos.loan(loan_id)
+    except MifosNotFound as exc:
+        raise LoanGone from exc
     client = mifos.client(loan.client_id) if loan.client_id is not None else None
     return FreshLoan(loan=loan, client=client, read_at=read_at)
 

@@ -13,7 +13,7 @@ from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
 from disbursements.process import fresh_columns, note_rail, prepare, report_attempt
 from disbursements.reports import LoanReport
-from disbursements.reread import FreshLoan, read_fresh
+from disbursements.reread import FreshLoan, LoanGone, read_fresh
 from disbursements.schedule import may_send_again
 from disbursements.sending import doubt, fail, recheck_max_age, send
 from disbursements.shop import Shop
@@ -21,7 +21,7 @@ from loans.audit import note_change
 from loans.gates import gate_for
 from loans.models import LoanStatus, LoanTracking, ReviewReason
 from loans.review import raise_review_locked
-from mifos.client import MifosError, MifosNotFound
+from mifos.client import MifosError
 from mpesa.addresses import open_request
 from mpesa.models import RequestKind
 from partners.models import Partner
@@ -44,7 +44,7 @@ def send_again(pk: int, shop: Shop) -> LoanReport | None:
     attempt = DisbursementRequest.objects.select_related("loan_tracking").get(pk=pk)
     try:
         fresh: FreshLoan | None = read_fresh(shop.mifos, attempt.loan_tracking.loan_id)
-    except MifosNotFound:
+    except LoanGone:
         fresh = None
     except MifosError as exc:
         shop.note_trouble(exc)

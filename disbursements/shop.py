@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from disbursements.models import TriggeredBy
 from disbursements.reread import Preflight
-from mifos.client import MifosClient, MifosError, MifosUnreachable
+from mifos.client import MifosClient, MifosCredentials, MifosError, MifosUnreachable
 from mpesa.client import MpesaClient
 from mpesa.shortcodes import reserve_slot
 from partners.models import Partner
@@ -50,9 +50,13 @@ class Shop:
         self._closed.set()
 
     def note_trouble(self, exc: MifosError) -> None:
-        """A loan could not be read. Several in a row mean that the partner's Mifos X is away."""
-        self._reads.note(success=False)
-        if self._reads.is_lost or not isinstance(exc, MifosUnreachable):
+        """A loan could not be read. Silence several times in a row means that Mifos X is away.
+
+        A refusal about one loan is that loan's own trouble: it must not starve the others.
+        """
+        if isinstance(exc, MifosUnreachable):
+            self._reads.note(success=False)
+        if self._reads.is_lost or isinstance(exc, MifosCredentials):
             self.close(str(exc))
 
     def note_silence(self, why: str) -> None:

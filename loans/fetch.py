@@ -16,7 +16,7 @@ from loans.models import LoanEvent, LoanStatus, LoanTracking
 from loans.refresh import cancel_or_keep, reopen_or_review, take_facts
 from loans.rules import facts_of, rules_of
 from loans.terms import columns_of_client, columns_of_loan, terms_differ
-from mifos.client import Client, Loan, MifosClient, MifosError
+from mifos.client import Client, Loan, MifosClient, MifosError, MifosUnreachable
 from partners.models import Partner
 from partners.overlap import Patience, leave_database, overlap
 
@@ -120,7 +120,7 @@ def _clients_of(
         try:
             client = mifos.client(client_id)
         except MifosError as exc:
-            patience.note(success=False)
+            patience.note(success=not isinstance(exc, MifosUnreachable))
             return client_id, exc
         patience.note(success=True)
         return client_id, client
@@ -215,8 +215,8 @@ def _look_at_the_missing(
     def look(one: tuple[int, int]) -> bool:
         try:
             was_cancelled = cancel_or_keep(one[0], one[1], mifos, now=now)
-        except MifosError:
-            patience.note(success=False)
+        except MifosError as exc:
+            patience.note(success=not isinstance(exc, MifosUnreachable))
             return False
         patience.note(success=True)
         return was_cancelled
