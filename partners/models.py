@@ -6,6 +6,7 @@ import secrets
 from decimal import Decimal
 from typing import ClassVar
 
+from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
@@ -167,3 +168,24 @@ class PayoutSwitch(models.Model):
 
     def __str__(self) -> str:
         return "payouts paused" if self.is_paused else "payouts on"
+
+
+class PartnerMembership(models.Model):
+    """Binds a user to a partner: he sees only those he is bound to, and all if to none."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="partner_memberships"
+    )
+    # PROTECT: losing his last partner would let a bound user see all of them.
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="memberships")
+
+    class Meta:
+        db_table = "partner_memberships"
+        verbose_name = "partner this user is bound to"
+        verbose_name_plural = "partners this user is bound to (none = all)"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "partner"], name="one_membership_per_partner"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.partner)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 
 from loans.models import LoanTracking
+from partners import visibility
 from partners.models import Partner
-
-User = AbstractBaseUser | AnonymousUser
+from partners.visibility import User as User
+from partners.visibility import within_sight
 
 # A page has no use for them, and a lost encryption key must not take the desk down.
 SECRETS = (
@@ -23,9 +22,9 @@ SECRETS = (
 
 def visible_loans(user: User) -> QuerySet[LoanTracking]:
     """Return the loans that `user` may see."""
-    return LoanTracking.objects.all()
+    return within_sight(LoanTracking.objects.all(), user)
 
 
 def visible_partners(user: User) -> QuerySet[Partner]:
     """Return the partners that `user` may see, without their secrets."""
-    return Partner.objects.defer(*SECRETS)
+    return visibility.visible_partners(user).defer(*SECRETS)
