@@ -18,6 +18,16 @@ from mpesa.shortcodes import open_breaker
 
 MONEY_MOVED = frozenset({AttemptStatus.PAID, AttemptStatus.COMPLETED})
 OPEN_STATES = frozenset({AttemptStatus.SUBMITTING, AttemptStatus.ACCEPTED, AttemptStatus.UNKNOWN})
+# While one of these stands, M-Pesa or its statement has spoken of a success.
+OF_A_SUCCESS = frozenset(
+    {
+        ReviewReason.RESULT_MISMATCH,
+        ReviewReason.CONTRADICTION,
+        ReviewReason.DOUBLE_PAYMENT,
+        ReviewReason.BOOKS_DIFFER,
+    }
+)
+SUCCESS_CODE = "0"
 
 
 def promise_of(attempt: DisbursementRequest) -> Promise:
@@ -67,18 +77,29 @@ def _while_open(
             )
         case Proof.PAID:
             return _paid(attempt, loan, verdict, now=now)
+        case Proof.DEAD | Proof.REPORTED_FAILED if _spoke_of_success(attempt, loan):
+            return _contradiction(
+                attempt, loan, f"A success was reported, and now: {verdict.reason}", now=now
+            )
         case Proof.DEAD:
             return _dead(attempt, loan, verdict, now=now)
         case Proof.REPORTED_FAILED:
             return _reported_failed(attempt, loan, verdict, now=now)
         case Proof.NOT_FOUND:
             return _not_found(attempt, loan, verdict, asked_at or now, now=now)
+        case Proof.UNPROVEN:
+            return _unproven(attempt, loan, verdict, now=now)
         case Proof.MISMATCH:
             return _mismatch(attempt, loan, verdict, now=now)
         case _ if asked_at is not None:
             return _answered_nothing(attempt, loan, verdict, now=now)
         case _:
             return _still_open(attempt, loan, verdict, now=now)
+
+
+def _spoke_of_success(attempt: DisbursementRequest, loan: LoanTracking) -> bool:
+    """A later answer proves no failure then: a new attempt might pay twice. People decide."""
+    return attempt.result_code == SUCCESS_CODE or loan.review_reason in OF_A_SUCCESS
 
 
 def _paid(
@@ -184,25 +205,31 @@ def _not_found(
 ) -> str:
     """Weak evidence: it may confirm a reported failure, and never fails alone (rules 6, 7)."""
     if attempt.failure_reported_at is not None and _not_found_confirms_from(attempt) <= asked_at:
-        reported = f"{attempt.result_code}: {attempt.result_description}"
-        reason = f"{reported}; M-Pesa knows no payment"
-        fail(
-            attempt,
-            loan,
-            reason=reason,
-            evidence={"proof": "failure result and not found", "code": attempt.result_code},
-            now=now,
-            actor="M-Pesa",
-        )
-        return reason
-    note_on_attempt(
-        attempt,
-        first_not_found_at=attempt.first_not_found_at or asked_at,
-        last_not_found_at=asked_at,
-    )
+        if _spoke_of_success(attempt, loan):
+            message = f"A success was reported, and now: {verdict.reason}"
+            return _contradiction(attempt, loan, message, now=now)
+        return _dead_by_absence(attempt, loan, now=now)
+    if asked_at > (attempt.last_sent_at or attempt.created_at):
+        # Two questions may be answered in any order.
+        known = [asked_at, attempt.first_not_found_at, attempt.last_not_found_at]
+        times = sorted(at for at in known if at is not None)
+        note_on_attempt(attempt, first_not_found_at=times[0], last_not_found_at=times[-1])
     note_on_attempt(attempt, next_query_at=_ask_after_not_found(attempt, now=now))
     _note(attempt, loan, verdict.reason, now=now)
     return verdict.reason
+
+
+def _dead_by_absence(attempt: DisbursementRequest, loan: LoanTracking, *, now: datetime) -> str:
+    reason = f"{attempt.result_code}: {attempt.result_description}; M-Pesa knows no payment"
+    fail(
+        attempt,
+        loan,
+        reason=reason,
+        evidence={"proof": "failure result and not found", "code": attempt.result_code},
+        now=now,
+        actor="M-Pesa",
+    )
+    return reason
 
 
 def _ask_after_not_found(attempt: DisbursementRequest, *, now: datetime) -> datetime:
@@ -214,6 +241,21 @@ def _ask_after_not_found(attempt: DisbursementRequest, *, now: datetime) -> date
 def _not_found_confirms_from(attempt: DisbursementRequest) -> datetime:
     sent_at = attempt.last_sent_at or attempt.created_at
     return sent_at + timedelta(seconds=settings.LOANPOLL_NOT_FOUND_INTERVAL)
+
+
+def _unproven(
+    attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
+) -> str:
+    """Success without its details (rule 8): a person is called, and M-Pesa asked for them."""
+    _still_open(attempt, loan, verdict, now=now)
+    raise_review_locked(
+        loan,
+        ReviewReason.OUTCOME_UNKNOWN,
+        message=verdict.reason,
+        now=now,
+        disbursement_request_id=attempt.pk,
+    )
+    return verdict.reason
 
 
 def _mismatch(
@@ -269,7 +311,7 @@ def _after_payment(
     attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
 ) -> str:
     same = verdict.proof == Proof.PAID and verdict.receipt == attempt.transaction_receipt
-    if same or verdict.proof in {Proof.OPEN, Proof.NOT_FOUND}:
+    if same or verdict.proof in {Proof.OPEN, Proof.NOT_FOUND, Proof.UNPROVEN}:
         return "already paid; nothing to do"
     return _contradiction(attempt, loan, f"It is paid, and now: {verdict.reason}", now=now)
 
@@ -277,7 +319,7 @@ def _after_payment(
 def _after_failure(
     attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
 ) -> str:
-    if verdict.proof in {Proof.PAID, Proof.MISMATCH}:
+    if verdict.proof in {Proof.PAID, Proof.MISMATCH, Proof.UNPROVEN}:
         return _contradiction(
             attempt, loan, f"It was proven failed, and now: {verdict.reason}", now=now
         )
@@ -288,6 +330,10 @@ def _contradiction(
     attempt: DisbursementRequest, loan: LoanTracking, message: str, *, now: datetime
 ) -> str:
     """Nothing moves, a person is called, and the shortcode stops: its rail is in doubt."""
+    if loan.review_reason == ReviewReason.CONTRADICTION:
+        # Said before. A person may have let the shortcode pay again since: one loan stops it once.
+        _note(attempt, loan, message, now=now)
+        return f"contradiction: {message}"
     raise_review_locked(
         loan,
         ReviewReason.CONTRADICTION,

@@ -27,6 +27,7 @@ class Proof(StrEnum):
     REPORTED_FAILED = "reported_failed"  # a failure result: kept, and confirmed by asking
     NOT_FOUND = "not_found"  # not in the index under our id, now. Nothing more
     OPEN = "open"  # nothing decided: ask again
+    UNPROVEN = "unproven"  # success without receipt, amount or receiver: a person, and ask
     MISMATCH = "mismatch"  # success, but not of what we asked: a person
 
 
@@ -72,7 +73,7 @@ def _judge_payment(result: PaymentResult, promise: Promise, meaning: Meaning) ->
         return _failed_payment(result, meaning)
     if not result.receipt or result.amount is None or not result.receiver:
         return Verdict(
-            proof=Proof.OPEN,
+            proof=Proof.UNPROVEN,
             reason="M-Pesa says paid, without receipt, amount or receiver: asking for them",
         )
     problem = _mismatch(promise, amount=result.amount, parties=(result.receiver,))
