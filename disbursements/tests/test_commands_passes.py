@@ -39,6 +39,7 @@ def standing(monkeypatch):
         results=[
             processed(
                 paid=1,
+                waiting={"The daily limit is used up": 2},
                 loans=[
                     loan_report(10491, amount=Decimal(148000)),
                     loan_report(10496, LoanOutcome.PROCESSING),
