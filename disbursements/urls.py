@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 from django.views.generic import RedirectView
 
+from disbursements.pages.acting import action_page
+from disbursements.pages.actions import KINDS
 from disbursements.pages.detail import loan_detail
 from disbursements.pages.door import View
 from disbursements.pages.exporting import loan_export
@@ -24,6 +26,13 @@ urlpatterns = [
     *both("loan-tracking/changes", loan_changes, "loan_changes"),
     path("loan-tracking/export.csv", loan_export, name="loan_export"),
     *both("loan-tracking/<int:pk>", loan_detail, "loan"),
+    *(
+        pattern
+        for kind in KINDS.values()
+        for pattern in both(
+            f"loan-tracking/<int:pk>/{kind.name}", action_page(kind), f"loan_{kind.name}"
+        )
+    ),
     *both("partners", partner_list, "partners"),
     path("accounts/login/", SignIn.as_view(), name="login"),
     path("accounts/logout/", SignOut.as_view(), name="logout"),

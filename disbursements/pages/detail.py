@@ -17,11 +17,12 @@ from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.pages.actions import possible_actions
 from disbursements.pages.advice import advice_for
 from disbursements.pages.books import three_books
+from disbursements.pages.cases import Case, read_cases
 from disbursements.pages.desk import frame
 from disbursements.pages.door import staff_page
 from disbursements.pages.listing import VIEW_LOANS
-from disbursements.pages.rows import Row, attempts_of, row_of, rows_of
-from disbursements.pages.scope import visible_loans
+from disbursements.pages.rows import Row, row_of, rows_of
+from disbursements.pages.scope import User, visible_loans
 from disbursements.pages.standing import Standing, standings
 from disbursements.pages.tags import Tag, attempt_tag, status_tag
 from disbursements.pages.why import attempt_that_counts, facts_of
@@ -66,10 +67,12 @@ def loan_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
     now = timezone.now()
     loan = get_object_or_404(visible_loans(request.user), pk=pk)
     found = standings(request.user, now=now)
-    attempts = attempts_of([loan])[loan.pk]
+    [case] = read_cases([loan], request.user.get_username())
+    attempts = case.attempts
     context = {
         **frame(found, now=now, room="loans"),
         **loan_context(loan, attempts, _standing_of(loan, found), now=now),
+        **_actions(case, request.user),
         **_story(loan, attempts),
         "related": rows_of(list(related_loans(request, loan)), found, now=now),
     }
@@ -96,9 +99,19 @@ def loan_context(
         "net": money(loan.net_disbursal_amount, loan.currency),
         "advice": advice_for(facts_of(loan, attempts, gate=gate)),
         "books": three_books(loan, attempt_that_counts(attempts)),
-        "actions": possible_actions(loan, attempts),
         "attempts": [_attempt_line(attempt, attempts) for attempt in reversed(attempts)],
         "error": without_phones(loan.error_message),
+    }
+
+
+def _actions(case: Case, user: User) -> dict[str, Any]:
+    """Return what the user may do now; of what is not possible now, all but the rare things."""
+    actions = possible_actions(case, may=user.has_perm)  # type: ignore[union-attr]  # all users have it
+    return {
+        "possible": [one for one in actions if not one.why_not],
+        "may_act": bool(actions),
+        "impossible": [one for one in actions if one.why_not and not one.is_rare],
+        "proposal": case.proposal,
     }
 
 

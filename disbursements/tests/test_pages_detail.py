@@ -23,13 +23,15 @@ from disbursements.models import (
 )
 from disbursements.pages.actions import possible_actions
 from disbursements.pages.books import three_books
+from disbursements.pages.cases import read_cases
 from disbursements.tests.making import make_attempt, make_event, make_loan, make_partner
 from loans.models import LoanApproval, LoanEvent, LoanStatus, LoanTracking
 
 pytestmark = pytest.mark.django_db
 
-# Session, user, loan, three of standings, attempts, events, related loans and their attempts.
-STATEMENTS = 10
+# Session, user, its partner, loan, attempts, request, proposal, three of standings, events, related
+# loans and their attempts.
+STATEMENTS = 13
 MOST_BYTES = 100_000
 PROCESSING = LoanStatus.PROCESSING
 READ_ONLY = [LoanTracking, DisbursementRequest, LoanEvent, SyncRun, LoanApproval, ReviewResolution]
@@ -42,8 +44,8 @@ def root(client: Client) -> Client:
 
 
 def why_not(loan: LoanTracking, name: str) -> str:
-    attempts = list(loan.attempts.order_by("attempt_no"))
-    return next(one.why_not for one in possible_actions(loan, attempts) if one.name == name)
+    [case] = read_cases([loan], "jane.o")
+    return next(one.why_not for one in possible_actions(case) if one.name == name)
 
 
 def test_the_page_tells_the_whole_story_in_fixed_statements(
@@ -112,15 +114,6 @@ def test_paying_again_waits_for_the_review():
     loan = make_loan(status=LoanStatus.FAILED, review_reason="failure_unconfirmed")
 
     assert why_not(loan, "retry") == "the review must be settled first."
-
-
-def test_no_button_is_drawn_before_its_door_exists(root: Client):
-    loan = make_loan(status=LoanStatus.FAILED)
-    make_attempt(loan, status=AttemptStatus.FAILED)
-
-    html = root.get(f"/loan-tracking/{loan.pk}").content.decode()
-
-    assert "button-strong" not in html
 
 
 def test_the_books_agree_when_all_three_say_the_same():
