@@ -1,0 +1,85 @@
+"""What follows: people are called, recording is due again, a breach stops payouts."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+
+from disbursements.evidence import ask_soon
+from disbursements.models import AttemptStatus, DisbursementRequest
+from disbursements.reconcile.coherence import Breach
+from disbursements.reconcile.differences import Difference, DifferenceKind
+from disbursements.record import LEASE_SECONDS
+from loans.models import LoanEvent, LoanTracking
+from loans.review import GRAVITY, raise_review
+from partners.pausing import pause_all
+
+logger = logging.getLogger(__name__)
+ACTOR = "reconcile"
+
+
+def follow_up(differences: Iterable[Difference], *, now: datetime) -> None:
+    """Call people to the loans whose books differ, each difference once. Moves no money."""
+    of_loan: defaultdict[int, list[Difference]] = defaultdict(list)
+    for difference in differences:
+        if difference.kind == DifferenceKind.PAID_NOT_RECORDED and difference.attempt_id:
+            record_soon(difference.attempt_id, now=now)
+        if difference.loan is not None and difference.review is not None:
+            of_loan[difference.loan.pk].append(difference)
+    for found in of_loan.values():
+        _call(found, now=now)
+
+
+def stop_payouts(breaches: Sequence[Breach], *, now: datetime) -> None:
+    """Our own book cannot be trusted, so nothing more is paid from it until a person has looked."""
+    for breach in breaches:
+        logger.critical("loan %s of %s: %s", breach.loan_id, breach.partner, breach.problem)
+    first = breaches[0]
+    reason = (
+        f"{len(breaches)} breach(es) in our own book, first: loan {first.loan_id} of "
+        f"{first.partner}: {first.problem}"
+    )
+    pause_all(by=ACTOR, reason=reason[:300], now=now)
+
+
+def record_soon(attempt_id: int, *, now: datetime) -> None:
+    """Let the next pass record a paid attempt. One that is being recorded now keeps its lease."""
+    later_than_a_lease = Q(next_record_at__gt=now + timedelta(seconds=LEASE_SECONDS))
+    DisbursementRequest.objects.filter(
+        Q(next_record_at=None) | later_than_a_lease, pk=attempt_id, status=AttemptStatus.PAID
+    ).update(next_record_at=now)
+
+
+def _call(found: list[Difference], *, now: datetime) -> None:
+    """Raise one review for all that is wrong with a loan, in the words of the gravest."""
+    found.sort(key=_gravity, reverse=True)
+    first, loan, reason = found[0], found[0].loan, found[0].review
+    if loan is None or reason is None:
+        return
+    message = "; ".join(each.said for each in found)
+    if _was_said(loan, message):
+        return  # a person has seen it, and may have settled it already
+    raise_review(
+        loan.pk,
+        reason,
+        message=message,
+        now=now,
+        actor=ACTOR,
+        disbursement_request_id=first.attempt_id,
+    )
+    for difference in found:
+        if difference.kind == DifferenceKind.MISSING_RESULT and difference.attempt_id:
+            ask_soon(difference.attempt_id, reason=difference.said, now=now)
+
+
+def _gravity(difference: Difference) -> int:
+    return GRAVITY.index(difference.review) if difference.review else -1
+
+
+def _was_said(loan: LoanTracking, message: str) -> bool:
+    said = f"Needs a person: {message}"[:500]  # as loans.review writes it
+    return LoanEvent.objects.filter(loan_tracking=loan.pk, reason=said).exists()

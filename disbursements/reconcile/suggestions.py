@@ -1,0 +1,145 @@
+"""What a statement row without a known receipt may belong to: phone, amount, about that time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.utils import timezone
+
+from disbursements.evidence import MONEY_MOVED, OPEN_STATES
+from disbursements.models import DisbursementRequest
+from disbursements.reconcile.differences import Difference, DifferenceKind
+from disbursements.statement import StatementRow, names_phone
+from loans.models import LoanStatus, LoanTracking
+from partners.models import Partner
+
+# M-Pesa's clock may be a little behind ours, and a queued payment may run days later.
+BEFORE_SEND = timedelta(minutes=15)
+AFTER_SEND = timedelta(days=3)
+UNPAID = (LoanStatus.PENDING, LoanStatus.FAILED, LoanStatus.CANCELLED)
+
+
+class Suggestions:
+    """Candidates for rows nobody knows. A payment explains one row; a second one is a double.
+
+    `taken` holds the attempts that explain a row so far.
+    """
+
+    def __init__(
+        self,
+        partners: Sequence[Partner],
+        *,
+        shortcode: str,
+        rows: Sequence[StatementRow],
+        absent: set[int],
+        slug: str,
+    ) -> None:
+        self.taken: set[int] = set()
+        self._absent = absent
+        self._slug = slug
+        self._attempts: defaultdict[Decimal, list[DisbursementRequest]] = defaultdict(list)
+        self._loans: defaultdict[Decimal, list[LoanTracking]] = defaultdict(list)
+        if rows:
+            self._find(partners, shortcode, rows)
+
+    def explain(self, row: StatementRow) -> Difference:
+        """Return the difference that this row is, with the best candidate there is."""
+        found = list(self._candidates(row))
+        free = [each for each in found if each.pk not in self.taken]
+        still_open = [each for each in free if each.status in OPEN_STATES]
+        other_receipt = [each for each in free if each.pk in self._absent]
+        paid = [each for each in found if each.status in MONEY_MOVED or each.pk in self.taken]
+        if still_open:
+            return self._take(still_open[0], row, DifferenceKind.MISSING_RESULT, "has no result")
+        if other_receipt:
+            holds = f"holds receipt {other_receipt[0].transaction_receipt} instead"
+            return self._take(other_receipt[0], row, DifferenceKind.RECEIPT_DIFFERS, holds)
+        if paid:
+            was_paid = f"was paid with receipt {paid[0].transaction_receipt or 'unknown'}"
+            return self._take(paid[0], row, DifferenceKind.DUPLICATE_PAYMENT, was_paid)
+        if free:
+            return self._take(free[0], row, DifferenceKind.FAILED_BUT_PAID, "is closed as failed")
+        return self._unknown(row)
+
+    def _find(
+        self, partners: Sequence[Partner], shortcode: str, rows: Sequence[StatementRow]
+    ) -> None:
+        times = [row.at for row in rows]
+        attempts = DisbursementRequest.objects.filter(
+            partner__in=partners,
+            mpesa_shortcode=shortcode,
+            created_at__gte=min(times) - AFTER_SEND,
+            created_at__lte=max(times) + BEFORE_SEND,
+        )
+        amounts = {row.amount for row in rows}
+        for attempt in attempts.select_related("loan_tracking", "partner").order_by("id"):
+            if attempt.amount in amounts:
+                self._attempts[attempt.amount].append(attempt)
+        loans = LoanTracking.objects.filter(partner__in=partners, status__in=UNPAID)
+        for loan in loans.select_related("partner").order_by("id").iterator(chunk_size=2000):
+            if loan.net_disbursal_amount in amounts:
+                self._loans[loan.net_disbursal_amount].append(loan)
+
+    def _candidates(self, row: StatementRow) -> Iterator[DisbursementRequest]:
+        for attempt in self._attempts[row.amount]:
+            is_about_then = -BEFORE_SEND <= row.at - attempt.created_at <= AFTER_SEND
+            if is_about_then and names_phone(row.party, attempt.msisdn):
+                yield attempt
+
+    def _take(
+        self, attempt: DisbursementRequest, row: StatementRow, kind: DifferenceKind, state: str
+    ) -> Difference:
+        self.taken.add(attempt.pk)
+        return _difference(
+            row,
+            kind,
+            f"The statement shows receipt {row.receipt} with the phone and amount of loan "
+            f"{attempt.loan_tracking.loan_id}, whose attempt {attempt.attempt_no} {state}",
+            partner=attempt.partner.slug,
+            loan=attempt.loan_tracking,
+            attempt_id=attempt.pk,
+            ours=str(attempt.status),
+        )
+
+    def _unknown(self, row: StatementRow) -> Difference:
+        kind = DifferenceKind.RECEIPT_UNKNOWN_TO_US
+        for loan in self._loans[row.amount]:
+            if _may_be_for(loan, row) and names_phone(row.party, loan.phone_number):
+                said = (
+                    f"The statement shows receipt {row.receipt} with the phone and amount of loan "
+                    f"{loan.loan_id}, which is {loan.get_status_display().lower()} with us"
+                )
+                return _difference(
+                    row,
+                    kind,
+                    said,
+                    partner=loan.partner.slug,
+                    loan=loan,
+                    ours=str(loan.status),
+                    # A loan that left the waiting list is not paid by us any more.
+                    is_quiet=loan.status == LoanStatus.CANCELLED,
+                )
+        said = f"The statement shows receipt {row.receipt}, and no loan of ours fits it"
+        return _difference(row, kind, said, partner=self._slug)
+
+
+def _may_be_for(loan: LoanTracking, row: StatementRow) -> bool:
+    """A borrower comes again for the same amount: what was paid before approval is not this."""
+    approved = loan.approved_on or timezone.localdate(loan.created_at)
+    return timezone.localdate(row.at) >= approved
+
+
+def _difference(row: StatementRow, kind: DifferenceKind, said: str, **facts: Any) -> Difference:
+    return Difference(
+        kind=kind,
+        said=said,
+        amount=row.amount,
+        receipt=row.receipt,
+        mpesa=f"paid, {row.receipt}",
+        line=row.line,
+        **facts,
+    )
