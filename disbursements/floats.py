@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
+from disbursements.models import AttemptStatus, DisbursementRequest
 from loans.models import HoldReason, LoanStatus, LoanTracking
 from mpesa.addresses import open_request
 from mpesa.client import BalanceQuestion, MpesaClient, MpesaError
 from mpesa.models import MpesaRequest, RequestKind
+from mpesa.result_codes import meaning_of
 from mpesa.results import BalanceResult, is_success
 from mpesa.shortcodes import (
     claim_balance_question,
     clear_float_short,
     note_balance,
+    open_breaker,
     shortcode_of,
 )
 from partners.models import Partner
 from partners.overlap import leave_database
+
+FLOAT_SHORT_CODE = "1"
 
 
 def ask_balance_if_short(partner: Partner, mpesa: MpesaClient, *, now: datetime) -> bool:
@@ -61,24 +67,39 @@ def ask_balance(partner: Partner, mpesa: MpesaClient, *, now: datetime) -> bool:
 
 def take_balance(request: MpesaRequest, result: BalanceResult, *, now: datetime) -> str:
     """Keep a balance answer; end the shortage when it covers the next waiting loan."""
+    place = (request.environment, request.shortcode)
+    meaning = meaning_of(result.code)
+    if meaning.stops_shortcode:
+        # Asked every minute, a refused credential would be locked (contracts/mpesa.md 4).
+        open_breaker(*place, cause=f"{result.code}: {meaning.meaning}", now=now)
     if not is_success(result.code) or result.utility_balance is None:
         return f"no balance: {result.code} {result.description}"
-    place = (request.environment, request.shortcode)
     note_balance(*place, utility=result.utility_balance, now=now)
-    needed = next_amount(*place)
+    needed = next_amount(*place, now=now)
     if needed is not None and result.utility_balance < needed:
         return f"utility account holds KES {result.utility_balance}; the next loan needs {needed}"
     clear_float_short(*place)
     return f"utility account holds KES {result.utility_balance}"
 
 
-def next_amount(environment: str, shortcode: str) -> Decimal | None:
+def next_amount(environment: str, shortcode: str, *, now: datetime) -> Decimal | None:
     """Return the KES of the oldest loan that waits for the float of this shortcode."""
     held = Q(status=LoanStatus.PENDING, hold_reason=HoldReason.FLOAT_SHORT)
-    failed = Q(status=LoanStatus.FAILED, next_attempt_at__isnull=False)
+    failed = Q(status=LoanStatus.FAILED, next_attempt_at__lte=now)
     waiting = LoanTracking.objects.filter(
-        held | failed,
+        held | failed | Q(pk__in=_short_and_unconfirmed()),
         partner__mpesa_environment=environment,
         partner__mpesa_shortcode=shortcode,
+        review_reason="",
     ).order_by("approved_on", "id")
     return waiting.values_list("net_disbursal_amount", flat=True).first()
+
+
+def _short_and_unconfirmed() -> QuerySet[Any]:
+    """The loans whose failure for want of float is not confirmed yet: they come back for it."""
+    reported = DisbursementRequest.objects.filter(
+        status=AttemptStatus.UNKNOWN,
+        result_code=FLOAT_SHORT_CODE,
+        failure_reported_at__isnull=False,
+    )
+    return reported.values("loan_tracking_id")
