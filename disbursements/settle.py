@@ -10,12 +10,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from disbursements.evidence import apply_verdict, ask_soon, promise_of
-from disbursements.floats import take_balance
+from disbursements.floats import FLOAT_SHORT_CODE, take_balance
 from disbursements.models import DisbursementRequest
 from disbursements.verdicts import Proof, Verdict, verdict_of_payment, verdict_of_status
 from mpesa.models import CallbackKind, MpesaCallback, MpesaRequest
 from mpesa.result_codes import meaning_of
 from mpesa.results import (
+    PaymentResult,
     UnreadableCallback,
     read_balance_result,
     read_payment_result,
@@ -25,7 +26,6 @@ from mpesa.shortcodes import mark_float_short, note_balance, open_breaker
 from partners.models import Partner
 
 logger = logging.getLogger(__name__)
-FLOAT_SHORT_CODE = "1"
 PAYMENT_KINDS = frozenset({CallbackKind.PAYMENT_RESULT, CallbackKind.PAYMENT_TIMEOUT})
 STATUS_KINDS = frozenset({CallbackKind.STATUS_RESULT, CallbackKind.STATUS_TIMEOUT})
 
@@ -71,7 +71,8 @@ def _apply(callback: MpesaCallback, *, now: datetime) -> str:
     request = callback.request
     if request is None:
         return "belongs to no request of ours"
-    is_first = _note_answered(request, now=now)
+    # A letter from a strange address is no answer: the true one is still to come.
+    is_first = not callback.is_quarantined and _note_answered(request, now=now)
     kind = CallbackKind(callback.kind)
     if kind in PAYMENT_KINDS | STATUS_KINDS:
         return _apply_to_attempt(callback, request, is_first=is_first, now=now)
@@ -97,7 +98,7 @@ def _apply_to_attempt(
         case CallbackKind.STATUS_TIMEOUT:
             return "the question timed out; the schedule asks again"
         case CallbackKind.PAYMENT_RESULT:
-            verdict = _payment_verdict(callback, attempt, now=now)
+            return _apply_result(callback, attempt, now=now)
         case _:
             return _apply_answer(callback, request, attempt, is_first=is_first, now=now)
     return apply_verdict(attempt.pk, verdict, now=now)
@@ -111,27 +112,41 @@ def _apply_answer(
     is_first: bool,
     now: datetime,
 ) -> str:
-    verdict = verdict_of_status(read_status_result(callback.body), promise_of(attempt))
+    result = read_status_result(callback.body)
+    verdict = verdict_of_status(result, promise_of(attempt))
+    if meaning_of(result.code).stops_shortcode:
+        # The question's credential is the payment's: each further try feeds its lock (rule 12).
+        _stop(attempt.mpesa_environment, attempt.mpesa_shortcode, result.code, now=now)
     if verdict.proof == Proof.NOT_FOUND and not is_first:
         return "the same answer again; one question counts once"
     return apply_verdict(attempt.pk, verdict, asked_at=request.sent_at, now=now)
 
 
-def _payment_verdict(
-    callback: MpesaCallback, attempt: DisbursementRequest, *, now: datetime
-) -> Verdict:
+def _apply_result(callback: MpesaCallback, attempt: DisbursementRequest, *, now: datetime) -> str:
+    """Apply a B2C result: to its loan first, then to the shortcode, as every other writer does."""
     result = read_payment_result(callback.body)
-    meaning = meaning_of(result.code)
-    verdict = verdict_of_payment(result, promise_of(attempt), meaning)
+    verdict = verdict_of_payment(result, promise_of(attempt), meaning_of(result.code))
+    outcome = apply_verdict(attempt.pk, verdict, now=now)
+    if verdict.proof != Proof.MISMATCH:
+        _note_on_shortcode(attempt, result, verdict, now=now)
+    return outcome
+
+
+def _note_on_shortcode(
+    attempt: DisbursementRequest, result: PaymentResult, verdict: Verdict, *, now: datetime
+) -> None:
     place = (attempt.mpesa_environment, attempt.mpesa_shortcode)
     if verdict.proof == Proof.PAID and result.utility_balance is not None:
         note_balance(*place, utility=result.utility_balance, now=now)
-    if verdict.proof != Proof.MISMATCH:
-        if result.code == FLOAT_SHORT_CODE:
-            mark_float_short(*place, now=now)
-        if meaning.stops_shortcode:
-            open_breaker(*place, cause=f"{result.code}: {meaning.meaning}", now=now)
-    return verdict
+    if result.code == FLOAT_SHORT_CODE:
+        mark_float_short(*place, now=now)
+    if meaning_of(result.code).stops_shortcode:
+        _stop(*place, result.code, now=now)
+
+
+def _stop(environment: str, shortcode: str, code: str, *, now: datetime) -> None:
+    cause = f"{code}: {meaning_of(code).meaning}"
+    open_breaker(environment, shortcode, cause=cause, now=now)
 
 
 def _unreadable(callback: MpesaCallback, exc: UnreadableCallback, *, now: datetime) -> str:
