@@ -13,7 +13,7 @@ from loans.audit import EventDraft, chain
 from loans.decide import APPROVABLE_HOLDS, hold_columns, request_approvals
 from loans.eligibility import refusal_for
 from loans.models import LoanEvent, LoanStatus, LoanTracking
-from loans.refresh import cancel_or_keep, reopen_or_review, take_facts
+from loans.refresh import cancel_or_keep, reopen, review_if_undone, take_facts
 from loans.rules import facts_of, rules_of
 from loans.terms import columns_of_client, columns_of_loan, terms_differ
 from mifos.client import Client, Loan, MifosClient, MifosError, MifosUnreachable
@@ -88,7 +88,7 @@ def _keep_page(partner: Partner, page: list[Loan], mifos: MifosClient, *, now: d
     for loan in page:
         row = known.get(loan.loan_id)
         if row is not None:
-            _follow(row, loan, now=now)
+            _follow(row, loan, mifos, now=now)
     new = [loan for loan in page if loan.loan_id not in known]
     return _insert(partner, new, _clients_of(new, mifos, partner), now=now) if new else 0
 
@@ -100,13 +100,15 @@ def _known(partner: Partner, page: list[Loan]) -> dict[int, LoanTracking]:
     return {row.loan_id: row for row in rows}
 
 
-def _follow(row: LoanTracking, loan: Loan, *, now: datetime) -> None:
+def _follow(row: LoanTracking, loan: Loan, mifos: MifosClient, *, now: datetime) -> None:
     """Bring a known loan up to date with the list; most of them need nothing, and cost nothing."""
     if row.status == LoanStatus.PENDING:
         if terms_differ(row, loan):
             take_facts(row.pk, columns_of_loan(loan), now=now)
-    elif row.status in {LoanStatus.CANCELLED, LoanStatus.DISBURSED}:
-        reopen_or_review(row, columns_of_loan(loan), now=now)
+    elif row.status == LoanStatus.CANCELLED:
+        reopen(row.pk, columns_of_loan(loan), now=now)
+    elif row.status == LoanStatus.DISBURSED:
+        review_if_undone(row, mifos, now=now)
 
 
 def _clients_of(

@@ -10,10 +10,10 @@ from django.db import transaction
 
 from loans.audit import EventDraft, lock_loan, move_loan, note_change
 from loans.models import ApprovalState, HoldReason, LoanStatus, LoanTracking, ReviewReason
-from loans.phones import KENYAN_MOBILE, mask_msisdn
+from loans.phones import mask_msisdn
 from loans.review import raise_review
 from loans.terms import changed_terms
-from mifos.client import Loan, MifosClient, MifosNotFound
+from mifos.client import Loan, MifosClient, MifosError, MifosNotFound
 from partners.overlap import leave_database
 
 # Statuses of Mifos X in words that staff know (contracts/mifos.md 3).
@@ -95,11 +95,19 @@ def cancel(pk: int, loan: Loan | None, *, now: datetime) -> bool:
     return True
 
 
-def reopen_or_review(row: LoanTracking, columns: Mapping[str, Any], *, now: datetime) -> None:
-    """A finished loan waits again in Mifos X: reopen what we never paid, review what we did."""
-    if row.status == LoanStatus.CANCELLED:
-        _reopen(row.pk, columns, now=now)
-    elif row.review_reason != ReviewReason.UNDONE_AFTER_PAYMENT:
+def review_if_undone(row: LoanTracking, mifos: MifosClient, *, now: datetime) -> None:
+    """A paid loan is on the waiting list: a person is called if Mifos X says so once more.
+
+    The list was asked for before our row was read, so the record may have come in between.
+    """
+    if row.review_reason == ReviewReason.UNDONE_AFTER_PAYMENT:
+        return
+    leave_database()
+    try:
+        still_waits = mifos.loan(row.loan_id).waiting_for_disbursal
+    except MifosError:
+        return  # the next poll looks again
+    if still_waits:
         raise_review(
             row.pk,
             ReviewReason.UNDONE_AFTER_PAYMENT,
@@ -108,7 +116,8 @@ def reopen_or_review(row: LoanTracking, columns: Mapping[str, Any], *, now: date
         )
 
 
-def _reopen(pk: int, columns: Mapping[str, Any], *, now: datetime) -> None:
+def reopen(pk: int, columns: Mapping[str, Any], *, now: datetime) -> None:
+    """A cancelled loan waits again in Mifos X. We never paid it: it is judged anew."""
     with transaction.atomic():
         row = lock_loan(pk)
         if row.status != LoanStatus.CANCELLED:
@@ -131,10 +140,9 @@ def _phone_change(
     loan: LoanTracking, changed: Mapping[str, Any], *, now: datetime
 ) -> dict[str, Any]:
     """A number that changes after approval is how money is stolen: a person confirms it first."""
-    if "phone_number" not in changed or not loan.phone_number or not changed["phone_number"]:
+    if "phone_number" not in changed or not loan.phone_number:
         return {}
-    if not KENYAN_MOBILE.fullmatch(changed["phone_number"]):
-        return {}
+    # A number that is taken away counts too: the next one to come would not look like a change.
     return {"phone_changed_at": now, "approval_cause": HoldReason.PHONE_CHANGED}
 
 
