@@ -44,9 +44,14 @@ def decline_loan(pk: int, *, by: User, reason: str, now: datetime) -> None:
 
 
 def request_approval(pk: int, *, by: str, now: datetime) -> None:
-    """Ask for an approval in a person's name: that person may then not approve it."""
+    """Ask for an approval in a person's name: that person may then not approve it.
+
+    Raises ApprovalRefused when there is no amount to approve.
+    """
     with transaction.atomic():
         loan = lock_loan(pk)
+        if loan.net_disbursal_amount is None:
+            raise ApprovalRefused("Mifos X does not say what the borrower should get.")
         LoanApproval.objects.update_or_create(
             loan_tracking=loan,
             state=ApprovalState.REQUESTED,

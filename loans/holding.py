@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from loans.approvals import request_approval
 from loans.audit import EventDraft, chain, lock_loan, note_change
 from loans.models import HoldReason, LoanEvent, LoanStatus, LoanTracking, ReviewReason
 
@@ -114,6 +115,8 @@ def _insert_cycle(old: LoanTracking, *, actor: str, reason: str, now: datetime) 
     fresh.save(force_insert=True)
     event.loan_tracking = fresh
     LoanEvent.objects.bulk_create([event])
+    # Asked for in this person's name, so that another must give it.
+    request_approval(fresh.pk, by=actor, now=now)
     return fresh
 
 
