@@ -11,10 +11,10 @@ from django.db.models import Q
 from disbursements.claiming import Claim
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
-from disbursements.process import fresh_columns, note_rail, prepare, report_attempt
+from disbursements.process import fresh_columns, judge, note_rail, prepare, report_attempt
 from disbursements.reports import LoanReport
 from disbursements.reread import FreshLoan, LoanGone, read_fresh
-from disbursements.schedule import may_send_again
+from disbursements.schedule import is_too_late, may_send_again
 from disbursements.sending import doubt, fail, recheck_max_age, send
 from disbursements.shop import Shop
 from loans.audit import note_change
@@ -43,16 +43,11 @@ def send_again(pk: int, shop: Shop) -> LoanReport | None:
     """Send one attempt again under its own id, if Mifos X still shows exactly what was promised."""
     attempt = DisbursementRequest.objects.select_related("loan_tracking").get(pk=pk)
     try:
-        fresh: FreshLoan | None = read_fresh(shop.mifos, attempt.loan_tracking.loan_id)
-    except LoanGone:
-        fresh = None
+        fresh = _fresh_as_promised(attempt, shop)
     except MifosError as exc:
         shop.note_trouble(exc)
         return None
-    if fresh is None or not is_as_promised(attempt, fresh):
-        give_up(pk, now=shop.now())
-        return None
-    if shop.preflight.refusal(fresh) or prepare(shop):
+    if fresh is None or prepare(shop):
         return None
     shop.wait_for_slot()
     if not shop.takes_more or fresh.age > recheck_max_age():
@@ -62,6 +57,23 @@ def send_again(pk: int, shop: Shop) -> LoanReport | None:
         return None
     note_rail(shop, send(claimed, fresh=fresh, mpesa=shop.mpesa))
     return report_attempt(claimed)
+
+
+def _fresh_as_promised(attempt: DisbursementRequest, shop: Shop) -> FreshLoan | None:
+    """Read the loan again. None when this attempt may not be sent now. Raises MifosError."""
+    try:
+        fresh = read_fresh(shop.mifos, attempt.loan_tracking.loan_id)
+    except LoanGone:
+        give_up(attempt.pk, now=shop.now())
+        return None
+    if not is_as_promised(attempt, fresh):
+        give_up(attempt.pk, now=shop.now())
+        return None
+    refusal = judge(attempt.loan_tracking, fresh, shop)
+    if refusal is not None:
+        withdraw_unsent(attempt.pk, why=refusal.sentence, now=shop.now())
+        return None
+    return fresh
 
 
 def is_as_promised(attempt: DisbursementRequest, fresh: FreshLoan) -> bool:
@@ -82,7 +94,7 @@ def reclaim(pk: int, shop: Shop) -> Claim | None:
     with transaction.atomic(durable=True), locked_attempt(pk) as (attempt, loan):
         if loan.review_reason or not _may_go_again(attempt, now=now):
             return None
-        if gate_for(shop.partner) is not None:
+        if gate_for(shop.partner) is not None or not _is_its_rail(attempt, shop.partner):
             return None
         _commit_send(attempt, loan, now=now)
         address = open_request(
@@ -97,18 +109,12 @@ def reclaim(pk: int, shop: Shop) -> Claim | None:
 
 def give_up(pk: int, *, now: datetime) -> None:
     """Mifos X changed under an open attempt: withdraw it if it never left, else call a person."""
+    why = "The loan changed in Mifos X before the payment was sent"
+    if withdraw_unsent(pk, why=why, now=now):
+        return
     with locked_attempt(pk) as (attempt, loan):
-        why = "The loan changed in Mifos X before the payment was sent"
-        if attempt.status == AttemptStatus.SUBMITTING and attempt.sends_in_doubt == 0:
-            fail(
-                attempt,
-                loan,
-                reason=why,
-                evidence={"proof": "never left", "sends": attempt.send_count},
-                now=now,
-                loan_status=LoanStatus.PENDING,
-            )
-            return
+        if attempt.status not in {AttemptStatus.SUBMITTING, AttemptStatus.UNKNOWN}:
+            return  # its result came in the meantime, and may be why the loan changed
         if attempt.status == AttemptStatus.SUBMITTING:
             doubt(attempt, loan, reason=why, details={}, ask_at=now, now=now)
         raise_review_locked(
@@ -120,19 +126,47 @@ def give_up(pk: int, *, now: datetime) -> None:
         )
 
 
+def withdraw_unsent(pk: int, *, why: str, now: datetime) -> bool:
+    """Close an attempt none of whose sends left, so that its loan is judged anew. False: it may."""
+    with locked_attempt(pk) as (attempt, loan):
+        if attempt.status != AttemptStatus.SUBMITTING or attempt.sends_in_doubt:
+            return False
+        fail(
+            attempt,
+            loan,
+            reason=why,
+            evidence={"proof": "never left", "sends": attempt.send_count},
+            now=now,
+            loan_status=LoanStatus.PENDING,
+        )
+    return True
+
+
 def due_again(partner: Partner, *, now: datetime) -> list[int]:
     """Return the attempts of the partner whose own id may be sent again now."""
     never_left = Q(status=AttemptStatus.SUBMITTING, resend_at__lte=now)
     unknown = Q(status=AttemptStatus.UNKNOWN, last_not_found_at__isnull=False)
     if not partner.resend_unknown:
         unknown = Q(pk__in=[])
-    attempts = DisbursementRequest.objects.filter(never_left | unknown, partner=partner)
+    attempts = DisbursementRequest.objects.filter(
+        never_left | unknown,
+        partner=partner,
+        mpesa_environment=partner.mpesa_environment,
+        mpesa_shortcode=partner.mpesa_shortcode,
+    )
     return [each.pk for each in attempts.order_by("id") if _may_go_again(each, now=now)]
+
+
+def _is_its_rail(attempt: DisbursementRequest, partner: Partner) -> bool:
+    """Each send of an attempt leaves from one shortcode: another knows nothing of its id."""
+    place = (attempt.mpesa_environment, attempt.mpesa_shortcode)
+    return place == (partner.mpesa_environment, partner.mpesa_shortcode)
 
 
 def _may_go_again(attempt: DisbursementRequest, *, now: datetime) -> bool:
     if attempt.status == AttemptStatus.SUBMITTING:
-        return attempt.resend_at is not None and attempt.resend_at <= now
+        is_due = attempt.resend_at is not None and attempt.resend_at <= now
+        return is_due and (attempt.sends_in_doubt == 0 or not is_too_late(attempt, now=now))
     return may_send_again(attempt, now=now)
 
 

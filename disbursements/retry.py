@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from disbursements.models import AttemptStatus, DisbursementRequest
+from disbursements.models import AttemptStatus
 from loans.audit import EventDraft, lock_loan, move_loan
 from loans.models import LoanStatus, LoanTracking
 from partners.models import Partner
@@ -57,11 +57,6 @@ def retry_by_policy(partner: Partner, *, now: datetime) -> int:
         partner=partner, status=LoanStatus.FAILED, next_attempt_at__lte=now, review_reason=""
     )
     return sum(_reopen_by_policy(pk, now=now) for pk in list(due.values_list("pk", flat=True)))
-
-
-def withdraw_unsent(attempt: DisbursementRequest) -> bool:
-    """May this attempt be closed because every one of its sends is proven not to have left?"""
-    return attempt.status == AttemptStatus.SUBMITTING and attempt.sends_in_doubt == 0
 
 
 def _reopen_by_policy(pk: int, *, now: datetime) -> bool:

@@ -30,13 +30,18 @@ def may_send_again(attempt: DisbursementRequest, *, now: datetime) -> bool:
     if attempt.failure_reported_at is not None:
         return False
     sent_at = attempt.last_sent_at or attempt.created_at
-    first_sent_at = attempt.first_sent_at or attempt.created_at
     return (
         last - first >= _seconds(settings.LOANPOLL_NOT_FOUND_INTERVAL)
         and first > sent_at
         and last - sent_at >= _seconds(settings.LOANPOLL_RESEND_AFTER)
-        and now - first_sent_at < _seconds(settings.LOANPOLL_RESEND_UNTIL)
+        and not is_too_late(attempt, now=now)
     )
+
+
+def is_too_late(attempt: DisbursementRequest, *, now: datetime) -> bool:
+    """How long M-Pesa remembers an id is not known (contracts/mpesa.md 3)."""
+    first_sent_at = attempt.first_sent_at or attempt.created_at
+    return now - first_sent_at >= _seconds(settings.LOANPOLL_RESEND_UNTIL)
 
 
 def _for_the_second_not_found(attempt: DisbursementRequest, *, now: datetime) -> datetime | None:
