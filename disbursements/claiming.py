@@ -22,6 +22,7 @@ from loans.rules import facts_of, rules_of
 from mpesa.addresses import ReturnAddress, open_request
 from mpesa.models import RequestKind
 from partners.models import Partner
+from partners.validation import IDENTITY_COLUMNS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,11 +53,17 @@ class Claim:
 
 
 def claim(
-    loan_pk: int, *, terms: Terms, today: date, triggered_by: TriggeredBy, now: datetime
+    loan_pk: int,
+    *,
+    seen: Partner,
+    terms: Terms,
+    today: date,
+    triggered_by: TriggeredBy,
+    now: datetime,
 ) -> Claim | Refusal | None:
     """Write the attempt in `submitting`, or say why not. None: the loan has moved on.
 
-    `today` is Mifos X's business date.
+    `today` is Mifos X's business date, `seen` the partner as the clients of this pass know it.
     Everything that allows the payment is read again inside the locks: the partner's row (limits are
     counted under it) and the loan's.
     """
@@ -67,6 +74,8 @@ def claim(
             loan = lock_loan(loan_pk)
             if loan.status != LoanStatus.PENDING or Terms.of(loan) != terms:
                 return None
+            if _identity(partner) != _identity(seen):
+                return None  # the id would name one shortcode, and the money leave from another
             if loan.review_reason:
                 return None  # a person looks at it: nothing is sent meanwhile
             refusal = _refusal(partner, loan, today=today, now=now)
@@ -77,6 +86,10 @@ def claim(
     except IntegrityError:
         # The database's own promise (one live attempt, one id) was faster than our reading.
         return None
+
+
+def _identity(partner: Partner) -> list[object]:
+    return [getattr(partner, column) for column in IDENTITY_COLUMNS]
 
 
 def _refusal(partner: Partner, loan: LoanTracking, *, today: date, now: datetime) -> Refusal | None:

@@ -66,6 +66,7 @@ def due_loans(
 def pay_loan(pk: int, shop: Shop) -> LoanReport:
     """Take one pending loan from the re-read to M-Pesa's answer; every exit leaves a true row."""
     loan = LoanTracking.objects.select_related("partner").get(pk=pk)
+    has_slot = False
     for _ in range(READS_BEFORE_GIVING_UP):
         try:
             fresh = read_fresh(shop.mifos, loan.loan_id)
@@ -79,7 +80,9 @@ def pay_loan(pk: int, shop: Shop) -> LoanReport:
         shop.note_read()
         if why_not:
             return report_held(loan, why_not)
-        shop.wait_for_slot()
+        if not has_slot:
+            shop.wait_for_slot()
+            has_slot = True  # and stays: queueing anew after a second look would never end
         if not shop.takes_more:
             return report_held(loan, "The next pass pays it")
         if fresh.age < recheck_max_age():
@@ -146,6 +149,7 @@ def _claim_and_send(pk: int, fresh: FreshLoan, shop: Shop) -> LoanReport:
     loan = LoanTracking.objects.select_related("partner").get(pk=pk)
     claimed = claim(
         pk,
+        seen=shop.partner,
         terms=_confirmed_terms(fresh),
         today=shop.preflight.today,
         triggered_by=shop.triggered_by,

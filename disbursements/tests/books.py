@@ -57,6 +57,7 @@ def sent_attempt(partner: Partner, **columns: Any) -> DisbursementRequest:
     loan, now = found_loan(partner, **columns), timezone.now()
     claimed = claim(
         loan.pk,
+        seen=loan.partner,
         terms=Terms.of(loan),
         today=timezone.localdate(now),
         triggered_by=TriggeredBy.SCHEDULE,
