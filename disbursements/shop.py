@@ -72,14 +72,20 @@ class Shop:
         self._sends.note(success=True)
 
     def wait_for_slot(self) -> None:
-        """Sleep until the shortcode's pace, shared by all processes, allows the next send."""
+        """Sleep until the shortcode's pace, shared by all processes, allows the next send.
+
+        Not past the deadline: nothing is begun after it.
+        """
         slot = reserve_slot(
             self.partner.mpesa_environment,
             self.partner.mpesa_shortcode,
             per_second=self.partner.mpesa_payments_per_second,
             now=timezone.now(),
         )
-        time.sleep(max((slot - timezone.now()).total_seconds(), 0))
+        seconds = (slot - timezone.now()).total_seconds()
+        if self.deadline is not None:
+            seconds = min(seconds, self.deadline - time.monotonic())
+        time.sleep(max(seconds, 0))
 
     def now(self) -> datetime:
         return timezone.now()
