@@ -6,6 +6,11 @@ import sys
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["demo"]:
+        # Settings of its own, before any are read: the demo never meets an installation's.
+        from demo.environment import enter
+
+        enter(sys.argv[2:])
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "loanpoll_site.settings")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line

@@ -84,6 +84,7 @@ INSTALLED_APPS = [
     "loans",
     "disbursements",
     "loanpoll_site",
+    "demo",  # one command; refuses every database but its own
 ]
 
 MIDDLEWARE = [
