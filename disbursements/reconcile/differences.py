@@ -176,5 +176,6 @@ class Difference:
     @property
     def key(self) -> tuple[object, ...]:
         """What makes it the same difference, however often it is met."""
-        loan_pk = self.loan.pk if self.loan else None
-        return (self.kind, self.partner, loan_pk, self.attempt_id, self.receipt, self.line)
+        if self.attempt_id is not None:
+            return (self.kind, self.attempt_id, self.receipt)
+        return (self.kind, self.partner, self.loan.pk if self.loan else self.line, self.said)

@@ -11,6 +11,7 @@ from decimal import Decimal
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.utils import timezone
 
 from disbursements.models import AttemptStatus, DisbursementRequest
@@ -35,6 +36,7 @@ from disbursements.tests.books import (
     sent_attempt,
 )
 from disbursements.tests.making import make_partner, make_product
+from loans.audit import lock_loan, note_change
 from loans.holding import open_new_cycle
 from loans.models import LoanEvent, LoanTracking, ReviewReason
 from mifos.client import MifosUnreachable
@@ -512,6 +514,34 @@ def test_a_payment_from_the_portal_keeps_the_same_loan_from_being_paid_again(
     assert only(report).kind == Kind.RECEIPT_UNKNOWN_TO_US
     loan.refresh_from_db()
     assert loan.review_reason == ReviewReason.BOOKS_DIFFER
+
+
+def test_what_a_borrower_got_before_the_approval_was_for_another_loan(
+    umoja, mifos, statement, tmp_path
+):
+    loan = found_loan(umoja, approved_on=date(2026, 11, 23))
+    mifos.holds(loan, WAITING)
+    statement.row("SGX0000001", amount=12_500, party=f"{loan.phone_number} - JANE")
+
+    report = compare(umoja, statement=statement, folder=tmp_path)
+
+    assert only(report).kind == Kind.RECEIPT_UNKNOWN_TO_US
+    assert only(report).loan is None
+
+
+def test_a_difference_that_a_person_settled_is_listed_and_not_raised_again(umoja, mifos):
+    attempt = completed_attempt(umoja)
+    mifos.records(attempt, receipt_number="SGTYPO0000")
+    compare(umoja)
+    with transaction.atomic():
+        loan = lock_loan(attempt.loan_tracking_id)
+        assert loan.review_reason == ReviewReason.BOOKS_DIFFER
+        note_change(loan, actor="mary", reason="Known", at=timezone.now(), review_reason="")
+
+    report = compare(umoja)
+
+    assert only(report).kind == Kind.WRONG_RECEIPT_IN_MIFOS
+    assert fresh(attempt).loan_tracking.review_reason == ""
 
 
 @pytest.mark.parametrize(
