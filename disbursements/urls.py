@@ -6,12 +6,15 @@ from django.urls import URLPattern, path
 from django.views.generic import RedirectView
 
 from disbursements.pages.acting import action_page
-from disbursements.pages.actions import KINDS
+from disbursements.pages.actions import BULK, KINDS
+from disbursements.pages.bulk import bulk_done, bulk_page
 from disbursements.pages.detail import loan_detail
 from disbursements.pages.door import View
 from disbursements.pages.exporting import loan_export
 from disbursements.pages.listing import loan_changes, loan_list
 from disbursements.pages.partners import partner_list
+from disbursements.pages.saving import delete_view, save_view
+from disbursements.pages.sheet import loan_workbook
 from disbursements.pages.signing_in import SignIn, SignOut
 
 
@@ -25,6 +28,7 @@ urlpatterns = [
     *both("loan-tracking", loan_list, "loans"),
     *both("loan-tracking/changes", loan_changes, "loan_changes"),
     path("loan-tracking/export.csv", loan_export, name="loan_export"),
+    path("loan-tracking/export.xlsx", loan_workbook, name="loan_export_xlsx"),
     *both("loan-tracking/<int:pk>", loan_detail, "loan"),
     *(
         pattern
@@ -33,6 +37,14 @@ urlpatterns = [
             f"loan-tracking/<int:pk>/{kind.name}", action_page(kind), f"loan_{kind.name}"
         )
     ),
+    *(
+        pattern
+        for kind in BULK.values()
+        for pattern in both(f"loan-tracking/bulk/{kind.name}", bulk_page(kind), f"bulk_{kind.name}")
+    ),
+    *both("loan-tracking/bulk/done/<int:pk>", bulk_done, "bulk_done"),
+    *both("loan-tracking/views", save_view, "save_view"),
+    *both("loan-tracking/views/<int:pk>/delete", delete_view, "delete_view"),
     *both("partners", partner_list, "partners"),
     path("accounts/login/", SignIn.as_view(), name="login"),
     path("accounts/logout/", SignOut.as_view(), name="logout"),

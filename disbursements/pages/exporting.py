@@ -55,22 +55,28 @@ class Echo:
 def loan_export(request: HttpRequest) -> HttpResponseBase:
     """The loans of this address, all of them, newest first."""
     filters, now = read_filters(request.GET), timezone.now()
-    loans = filters.scope(visible_loans(request.user))
-    if filters.q:
-        loans = search(loans, filters.q).loans
     phone: Phone = local_phone if request.user.has_perm(FULL_PHONES) else masked_phone
-    lines = csv_lines(filters.narrow(loans, now=now), phone=phone, by=request.user.get_username())
+    loans = exported(request, filters, now=now)
+    lines = csv_lines(loans, phone=phone, by=request.user.get_username())
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{file_name(filters, now)}"'
     return response
+
+
+def exported(request: HttpRequest, filters: Filters, *, now: datetime) -> QuerySet[LoanTracking]:
+    """Return exactly the loans that the list shows under these filters, newest first."""
+    loans = filters.scope(visible_loans(request.user))
+    if filters.q:
+        loans = search(loans, filters.q).loans
+    matching = filters.narrow(loans, now=now)
+    return matching.select_related("partner").only(*COLUMNS).order_by("-created_at", "-id")
 
 
 def csv_lines(loans: QuerySet[LoanTracking], *, phone: Phone, by: str) -> Iterator[str]:
     """Yield the file line by line, and log who took how many rows."""
     writer, count = csv.writer(Echo()), 0
     yield writer.writerow(HEADINGS)
-    rows = loans.select_related("partner").only(*COLUMNS).order_by("-created_at", "-id")
-    for loan in rows.iterator(chunk_size=1000):
+    for loan in loans.iterator(chunk_size=1000):
         count += 1
         yield writer.writerow(safe_cells(cells(loan, phone)))
     logger.info("export: %s took %d loans", by, count)
@@ -83,6 +89,7 @@ COLUMNS = (
     "partner__name",
     "loan_amount",
     "net_disbursal_amount",
+    "currency",
     "phone_number",
     "status",
     "disbursement_status",
@@ -115,11 +122,11 @@ def safe_cells(values: Iterable[Any]) -> list[str]:
     return [f"'{text}" if text.startswith(FORMULA_STARTS) else text for text in texts]
 
 
-def file_name(filters: Filters, now: datetime) -> str:
+def file_name(filters: Filters, now: datetime, *, kind: str = "csv") -> str:
     """Return `loanpoll_loans_umoja_2026-11-22_EAT.csv`."""
     here = timezone.localtime(now)
     known = [filters.partner] if filters.partner.replace("-", "").isalnum() else []
-    return "_".join(["loanpoll_loans", *known, f"{here:%Y-%m-%d}", f"{here:%Z}"]) + ".csv"
+    return "_".join(["loanpoll_loans", *known, f"{here:%Y-%m-%d}", f"{here:%Z}"]) + f".{kind}"
 
 
 def _iso(at: datetime) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
+from functools import reduce
+from operator import or_
 from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
@@ -13,6 +15,7 @@ from django.utils import timezone
 
 from disbursements.pages.counting import NEEDS_APPROVAL, NEEDS_REVIEW
 from disbursements.pages.paging import SORTS
+from disbursements.pages.searching import parse
 from loans.models import LoanStatus, LoanTracking
 from partners.models import Partner
 
@@ -54,7 +57,7 @@ class Filters:
     """What the address asks for, checked. `ignored` says what of it was not understood."""
 
     q: str = ""
-    status: str = ""
+    statuses: tuple[str, ...] = ()
     partner: str = ""
     product: str = ""
     when: str = ""
@@ -63,27 +66,32 @@ class Filters:
     end: date | None = None
     sort: str = ""
     after: str = ""
+    before: str = ""
     ignored: list[str] = field(default_factory=list)
 
     @property
     def narrows(self) -> bool:
-        return bool(self.q or self.status or self.partner or self.product or self.when)
+        return bool(self.q or self.statuses or self.partner or self.product or self.when)
 
     def address(self, **changes: object) -> str:
         """Return the query string of these filters with `changes`, from the first page."""
-        changed = replace(self, **{"after": "", **changes})  # type: ignore[arg-type]  # names of fields
-        return f"?{urlencode(dict(changed.parameters()))}"
+        first_page = {"after": "", "before": ""}
+        changed = replace(self, **{**first_page, **changes})  # type: ignore[arg-type]  # names of fields
+        return f"?{urlencode(list(changed.parameters()))}"
 
     def parameters(self) -> Iterator[tuple[str, str]]:
         """Yield the parameters that are set, in the order they are shown."""
-        for name in ("q", "status", "partner", "product", "when"):
+        if self.q:
+            yield "q", self.q
+        yield from (("status", status) for status in self.statuses)
+        for name in ("partner", "product", "when"):
             if value := getattr(self, name):
                 yield name, value
         if self.when and self.on != "created":
             yield "on", self.on
         if self.when == "custom":
             yield from ((name, day.isoformat()) for name, day in self._days() if day)
-        for name in ("sort", "after"):
+        for name in ("sort", "after", "before"):
             if value := getattr(self, name):
                 yield name, value
 
@@ -92,8 +100,8 @@ class Filters:
 
     def narrow(self, loans: QuerySet[LoanTracking], *, now: datetime) -> QuerySet[LoanTracking]:
         """Return the loans of the status and the dates, within what `scope` left."""
-        if self.status:
-            loans = loans.filter(STATUS_CONDITIONS[self.status])
+        if self.statuses:
+            loans = loans.filter(reduce(or_, (STATUS_CONDITIONS[one] for one in self.statuses)))
         return loans.filter(self._dates(now)) if self.when else loans
 
     def scope(self, loans: QuerySet[LoanTracking]) -> QuerySet[LoanTracking]:
@@ -140,10 +148,11 @@ class Chip:
 def read_filters(query: QueryDict) -> Filters:
     """Return the filters that the address asks for. What is not understood is named, not obeyed."""
     ignored: list[str] = []
-    status = query.get("status", "")
+    q = " ".join(query.get("q", "").split())[:100]
+    ignored += parse(q).ignored
     return Filters(
-        q=" ".join(query.get("q", "").split())[:100],
-        status=_one_of(STORED_WORDS.get(status, status), STATUS_LABELS, "status", ignored),
+        q=q,
+        statuses=_statuses(query.getlist("status"), ignored),
         partner=query.get("partner", "")[:50],
         product=_product(query.get("product", ""), ignored),
         when=_one_of(query.get("when", ""), WHEN_LABELS, "date", ignored),
@@ -152,6 +161,7 @@ def read_filters(query: QueryDict) -> Filters:
         end=_day(query.get("to", ""), ignored),
         sort=_one_of(query.get("sort", ""), SORTS, "order", ignored),
         after=query.get("after", "")[:300],
+        before=query.get("before", "")[:300],
         ignored=ignored,
     )
 
@@ -162,9 +172,10 @@ def chips(filters: Filters, partners: list[Partner]) -> list[Chip]:
     found = []
     if filters.q:
         found.append(Chip(text=f"Search: {filters.q}", url=filters.address(q="")))
-    if filters.status:
-        text = f"Status: {STATUS_LABELS[filters.status]}"
-        found.append(Chip(text=text, url=filters.address(status="")))
+    for status in filters.statuses:
+        others = tuple(one for one in filters.statuses if one != status)
+        text = f"Status: {STATUS_LABELS[status]}"
+        found.append(Chip(text=text, url=filters.address(statuses=others)))
     if filters.partner:
         text = f"Partner: {names.get(filters.partner, filters.partner)}"
         found.append(Chip(text=text, url=filters.address(partner="", product="")))
@@ -182,6 +193,13 @@ def _date_words(filters: Filters) -> str:
         return f"{on}: {WHEN_LABELS[filters.when].lower()}"
     parts = [f"{word} {day:%d %b %Y}" for word, day in filters._days() if day]
     return f"{on}: {' '.join(parts) or 'any day'}"
+
+
+def _statuses(words: list[str], ignored: list[str]) -> tuple[str, ...]:
+    """Return the statuses asked for, once each, in the order the page lists them."""
+    asked = [STORED_WORDS.get(word, word) for text in words for word in text.split(",")]
+    known = [_one_of(word, STATUS_LABELS, "status", ignored) for word in asked]
+    return tuple(status for status in STATUS_LABELS if status in known)
 
 
 def _one_of(word: str, known: object, what: str, ignored: list[str]) -> str:

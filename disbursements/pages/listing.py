@@ -15,6 +15,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from disbursements.pages.actions import Kind, bulk_actions
 from disbursements.pages.counting import Total, totals
 from disbursements.pages.desk import frame, poll_minutes
 from disbursements.pages.door import staff_page
@@ -28,7 +29,8 @@ from disbursements.pages.filtering import (
 )
 from disbursements.pages.paging import PAGE_SIZE, Page, read_page
 from disbursements.pages.rows import Row, row_html, rows_of
-from disbursements.pages.scope import visible_loans
+from disbursements.pages.saving import views_of
+from disbursements.pages.scope import User, visible_loans
 from disbursements.pages.searching import search
 from disbursements.pages.standing import Standing, standings
 from disbursements.pages.wording import age, counted, money, payout
@@ -37,15 +39,15 @@ from partners.models import LoanProductAutoDisbursalConfig
 
 VIEW_LOANS = "loans.view_loantracking"
 # The card, its label, its icon, and the filter that shows the very loans it counts.
-CARDS: dict[str, tuple[str, str, dict[str, str]]] = {
-    "needs_review": ("Needs review", "triangle", {"status": "needs_review"}),
-    "pending": ("Pending", "clock", {"status": "pending"}),
-    "processing": ("Processing", "arrows", {"status": "processing"}),
-    "failed": ("Failed", "cross", {"status": "failed"}),
+CARDS: dict[str, tuple[str, str, dict[str, object]]] = {
+    "needs_review": ("Needs review", "triangle", {"statuses": ("needs_review",)}),
+    "pending": ("Pending", "clock", {"statuses": ("pending",)}),
+    "processing": ("Processing", "arrows", {"statuses": ("processing",)}),
+    "failed": ("Failed", "cross", {"statuses": ("failed",)}),
     "disbursed_today": (
         "Disbursed today",
         "tick",
-        {"status": "disbursed", "when": "today", "on": "paid"},
+        {"statuses": ("disbursed",), "when": "today", "on": "paid"},
     ),
 }
 # Column, its order when pressed first, and when pressed again.
@@ -90,6 +92,8 @@ class Listing:
     page: Page
     rows: list[tuple[Row, str]]
     now: datetime
+    user: User
+    bulk: list[Kind]
 
 
 @require_safe
@@ -110,7 +114,7 @@ def loan_changes(request: HttpRequest) -> HttpResponse:
     listing = look(request, read_filters(request.GET))
     held = read_held(request.GET.get("since", ""))
     changed = {
-        str(row.id): row_html(row, old)
+        str(row.id): row_html(row, old, can_choose=bool(listing.bulk))
         for row, old in listing.rows
         if held.get(str(row.id), row.version) != row.version
     }
@@ -133,7 +137,9 @@ def look(request: HttpRequest, filters: Filters) -> Listing:
     found = standings(request.user, now=now)
     loans = filters.scope(visible_loans(request.user))
     matching = filters.narrow(_searched(loans, filters.q), now=now)
-    page = read_page(matching, sort=filters.sort, after=filters.after, size=PAGE_SIZE)
+    page = read_page(
+        matching, sort=filters.sort, after=filters.after, before=filters.before, size=PAGE_SIZE
+    )
     return Listing(
         filters=filters,
         standings=found,
@@ -141,6 +147,8 @@ def look(request: HttpRequest, filters: Filters) -> Listing:
         page=page,
         rows=rows_of(page.loans, found, now=now),
         now=now,
+        user=request.user,
+        bulk=bulk_actions(request.user),
     )
 
 
@@ -154,6 +162,7 @@ def context_of(listing: Listing) -> dict[str, Any]:
         "chips": chips(filters, partners),
         "clear_url": Filters(sort=filters.sort).address(),
         "statuses": STATUS_LABELS,
+        "needs_review": ("needs_review",),
         "whens": WHEN_LABELS,
         "ons": ON_LABELS,
         "partners": partners,
@@ -162,7 +171,14 @@ def context_of(listing: Listing) -> dict[str, Any]:
         "rows": listing.rows,
         "shown": shown(listing),
         "next_url": filters.address(after=listing.page.next) if listing.page.next else "",
-        "first_url": filters.address() if filters.after else "",
+        "previous_url": filters.address(before=listing.page.previous)
+        if listing.page.previous
+        else "",
+        "first_url": filters.address() if listing.page.previous else "",
+        "bulk": [(kind, f"bulk_{kind.name}") for kind in listing.bulk],
+        "can_choose": bool(listing.bulk),
+        "views": views_of(listing.user, filters),
+        "parameters": list(filters.parameters()),
         "export_query": filters.address(),
         "since": "-".join(f"{row.id}.{row.version}" for row, _ in listing.rows),
         "poll_minutes": poll_minutes(),
@@ -190,13 +206,13 @@ def _card(key: str, total: Total, filters: Filters, *, now: datetime) -> Card:
     )
 
 
-def _only(filters: Filters, wanted: dict[str, str]) -> str:
+def _only(filters: Filters, wanted: dict[str, object]) -> str:
     kept = Filters(partner=filters.partner, product=filters.product, sort=filters.sort)
     return kept.address(**wanted)
 
 
 def _is_card(key: str, filters: Filters) -> bool:
-    wanted = {"status": "", "when": "", "on": "created", **CARDS[key][2]}
+    wanted = {"statuses": (), "when": "", "on": "created", **CARDS[key][2]}
     return not filters.q and all(getattr(filters, name) == value for name, value in wanted.items())
 
 
@@ -206,7 +222,7 @@ def shown(listing: Listing) -> str:
     for key, total in listing.totals.items():
         if _is_card(key, listing.filters):
             return f"{rows} of {counted(total.count, 'loan')}, {money(total.money)} in all"
-    if page.next or listing.filters.after:
+    if page.next or page.previous:
         return f"{counted(rows, 'loan')} on this page" + (", more follow" if page.next else "")
     in_shillings = [payout(loan) for loan in page.loans if loan.currency == "KES"]
     return f"{counted(rows, 'loan')}, {money(sum(in_shillings, Decimal(0)))} in all"

@@ -54,27 +54,60 @@ SORTS: dict[str, tuple[Tier, ...]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """Some rows, and the key of the page after them (empty = this is the last one)."""
+    """Some rows, and the keys of the pages around them (empty = there is none)."""
 
     loans: list[LoanTracking]
     next: str
+    previous: str = ""
 
 
-def read_page(loans: QuerySet[LoanTracking], *, sort: str, after: str, size: int) -> Page:
-    """Return the rows after the key `after`. A key that cannot be read is the first page."""
+Rows = list[tuple[int, LoanTracking]]
+
+
+def read_page(
+    loans: QuerySet[LoanTracking], *, sort: str, after: str = "", before: str = "", size: int
+) -> Page:
+    """Return the rows after or before a key. A key that cannot be read is the first page."""
     tiers = SORTS[sort]
-    start, values = _read_key(after, tiers) or (0, [])
-    rows: list[tuple[int, LoanTracking]] = []
-    for number in range(start, len(tiers)):
-        part = _in_order(loans, tiers[number], values if number == start else [])
-        rows += [(number, loan) for loan in part[: size + 1 - len(rows)]]
-        if len(rows) > size:
-            break
-    more = len(rows) > size
+    if before and (key := _read_key(before, tiers)):
+        rows = _walk(loans, tiers, key, limit=size + 1, step=-1)[::-1]
+        if len(rows) > size:  # fewer: the first page begins here, and is read from its beginning
+            return _page(rows[1:], tiers, has_previous=True, has_next=True)
+    start = _read_key(after, tiers) if after else None
+    rows = _walk(loans, tiers, start or (0, []), limit=size + 1, step=1)
+    return _page(rows[:size], tiers, has_previous=bool(start), has_next=len(rows) > size)
+
+
+def _page(rows: Rows, tiers: tuple[Tier, ...], *, has_previous: bool, has_next: bool) -> Page:
     return Page(
-        loans=[loan for _, loan in rows[:size]],
-        next=_key(*rows[size - 1], tiers) if more else "",
+        loans=[loan for _, loan in rows],
+        next=_key(*rows[-1], tiers) if rows and has_next else "",
+        previous=_key(*rows[0], tiers) if rows and has_previous else "",
     )
+
+
+def _walk(
+    loans: QuerySet[LoanTracking],
+    tiers: tuple[Tier, ...],
+    start: tuple[int, list[Any]],
+    *,
+    limit: int,
+    step: int,
+) -> Rows:
+    """Return up to `limit` rows beyond the key `start`, forwards or (step -1) backwards."""
+    rows: Rows = []
+    number, values = start
+    while 0 <= number < len(tiers) and len(rows) < limit:
+        tier = tiers[number] if step > 0 else _backwards(tiers[number])
+        part = _in_order(loans, tier, values)
+        rows += [(number, loan) for loan in part[: limit - len(rows)]]
+        number, values = number + step, []
+    return rows
+
+
+def _backwards(tier: Tier) -> Tier:
+    flipped = (name[1:] if name.startswith("-") else f"-{name}" for name in tier.order)
+    return Tier(condition=tier.condition, order=tuple(flipped))
 
 
 def _in_order(

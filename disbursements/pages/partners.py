@@ -113,7 +113,7 @@ def card(standing: Standing, queue: Queue) -> PartnerCard:
         breaker=breaker_words(standing),
         queue=f"{counted(queue.count, 'loan')}, {money(queue.money)}" if queue.count else "empty",
         oldest=queue.oldest,
-        queue_url=reverse("loans") + Filters(status="pending", partner=partner.slug).address(),
+        queue_url=reverse("loans") + Filters(statuses=("pending",), partner=partner.slug).address(),
         credential=credential_words(standing),
     )
 

@@ -102,9 +102,10 @@ def took(loan: LoanTracking) -> str:
     return age(loan.disbursed_at - loan.created_at)
 
 
-def row_html(row: Row, old: str) -> str:
+def row_html(row: Row, old: str, *, can_choose: bool) -> str:
     """Return one row as the list draws it."""
-    return render_to_string("loans/_row.html", {"row": row, "age": old}).strip()
+    context = {"row": row, "age": old, "can_choose": can_choose}
+    return render_to_string("loans/_row.html", context).strip()
 
 
 def _age(loan: LoanTracking, now: datetime) -> str:

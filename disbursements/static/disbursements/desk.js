@@ -51,6 +51,20 @@
     if (event.target.id === "partner") byId("product").value = "";
     if (event.target.matches("select")) filters.requestSubmit();
   });
+  // The statuses apply when their list closes, so that several can be chosen.
+  const statuses = byId("status");
+  const chosen = () => [...statuses.querySelectorAll(":checked")].map((box) => box.value).join();
+  const before = statuses && chosen();
+  statuses?.addEventListener("toggle", () => { if (!statuses.open && chosen() !== before) filters.requestSubmit(); });
+  document.addEventListener("click", (event) => {
+    document.querySelectorAll(".multi[open], .views-edit[open]").forEach((one) => { if (!one.contains(event.target)) one.open = false; });
+  });
+  document.addEventListener("keydown", (event) => {
+    const open = event.key === "Escape" && event.target.closest(".multi[open], .views-edit[open]");
+    if (!open) return;
+    open.open = false;
+    open.querySelector("summary").focus();
+  });
   filters?.addEventListener("submit", () => {
     const custom = byId("when").value === "custom";
     for (const field of filters.elements) {
@@ -61,6 +75,27 @@
   window.addEventListener("pageshow", () => {
     for (const field of filters?.elements ?? []) field.disabled = false;
   });
+
+  // Selecting rows: the bar says how many and how much, and keeps away until something is selected.
+  const bulk = byId("bulk");
+  const boxes = () => [...document.querySelectorAll("#loans tbody .c-pick input")];
+  const tellBulk = () => {
+    if (!bulk) return;
+    const picked = boxes().filter((box) => box.checked);
+    const sum = picked.reduce((all, box) => all + Number((box.dataset.kes ?? "0").replaceAll(",", "")), 0);
+    bulk.hidden = !picked.length;
+    byId("bulk-said").textContent = `${picked.length} selected, KSh ${sum.toLocaleString("en-KE")}`;
+    const all = byId("pick-all").querySelector("input");
+    all.checked = picked.length > 0 && picked.length === boxes().length;
+    all.indeterminate = picked.length > 0 && !all.checked;
+  };
+  if (bulk) {
+    show(byId("pick-all"));
+    byId("pick-all").addEventListener("change", (event) => { boxes().forEach((box) => { box.checked = event.target.checked; }); });
+    byId("loans").addEventListener("change", tellBulk);
+    window.addEventListener("pageshow", tellBulk);
+    tellBulk();
+  }
 
   // Live refresh
   const table = byId("loans");
@@ -79,8 +114,12 @@
     const row = held.rows[0];
     const focused = old.contains(document.activeElement);
     row.classList.add("changed");
+    const box = row.querySelector(".c-pick input");
+    const oldBox = old.querySelector(".c-pick input");
+    if (box && oldBox) box.checked = oldBox.checked;
+    const onBox = document.activeElement === oldBox;
     old.replaceWith(row);
-    if (focused) row.querySelector("a").focus({ preventScroll: true });
+    if (focused) (onBox ? box : row.querySelector("a")).focus({ preventScroll: true });
   };
   const swapSummary = (html) => {
     const cards = [...byId("summary").querySelectorAll("a")];
@@ -100,6 +139,7 @@
     good = news.updated;
     if (ids.length) say(`${ids.length} ${ids.length === 1 ? "loan" : "loans"} changed`);
     tickAges();
+    tellBulk();
   };
   const couldNot = (text) => {
     byId("updated").textContent = text;
@@ -108,7 +148,7 @@
   };
   const refresh = async () => {
     const address = new URL(table.dataset.changes, location.href);
-    if (table.dataset.after) address.searchParams.set("after", table.dataset.after);
+    for (const key of ["after", "before"]) if (table.dataset[key]) address.searchParams.set(key, table.dataset[key]);
     address.searchParams.set("since", since());
     try {
       const answer = await fetch(address, { headers: { Accept: "application/json" }, credentials: "same-origin" });
@@ -127,7 +167,7 @@
   const turn = () => {
     tickAges();
     if (Date.now() - touched > IDLE_AFTER && on) setLive(false);
-    const busy = document.hidden || document.querySelector("dialog[open], .who[open]");
+    const busy = document.hidden || document.querySelector("dialog[open], .who[open], .multi[open], .views-edit[open]");
     if (on && !busy) refresh();
   };
   if (table && live) {
@@ -157,18 +197,20 @@
     links[Math.min(links.length - 1, Math.max(0, at + by))]?.focus();
   };
   const rooms = document.querySelectorAll(".rooms a");
+  const places = { l: 0, p: 1, c: 2 };
   let goTo = false;
   const keys = {
     "/": () => byId("q").focus(),
     j: () => step(1),
     k: () => step(-1),
+    x: () => document.activeElement.closest("#loans tbody tr")?.querySelector(".c-pick input")?.click(),
     r: () => live?.click(),
     "?": () => help.showModal(),
   };
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, select, textarea, dialog");
     if (typing || event.ctrlKey || event.metaKey || event.altKey || !keysOn.checked) return;
-    if (goTo && (event.key === "l" || event.key === "p")) { rooms[event.key === "l" ? 0 : 1].click(); return; }
+    if (goTo && event.key in places) { rooms[places[event.key]].click(); return; }
     goTo = event.key === "g";
     const act = keys[event.key];
     if (!act) return;
