@@ -13,6 +13,7 @@ from rest_framework_api_key.models import APIKey
 
 from disbursements.models import ApiKey, DisbursementRequest, ReviewResolution, SyncRun
 from loans.admin import LoanTrackingAdmin, ReadOnly, ReadOnlyAdmin
+from partners.history import write_down
 
 admin.site.site_header = "Loan Poll"
 admin.site.site_title = "Loan Poll"
@@ -49,6 +50,7 @@ LoanTrackingAdmin.inlines = [AttemptInline, *LoanTrackingAdmin.inlines]
 
 @admin.register(DisbursementRequest)
 class DisbursementRequestAdmin(ReadOnlyAdmin):
+    partner_path = "partner"
     list_display = (
         "originator_conversation_id",
         "loan_tracking",
@@ -75,6 +77,7 @@ class DisbursementRequestAdmin(ReadOnlyAdmin):
 
 @admin.register(ReviewResolution)
 class ReviewResolutionAdmin(ReadOnlyAdmin):
+    partner_path = "disbursement_request__partner"
     list_display = (
         "disbursement_request",
         "outcome",
@@ -102,6 +105,7 @@ class SyncRunAdmin(ReadOnlyAdmin):
 class ApiKeyAdmin(APIKeyModelAdmin):
     """The key is shown once, when it is made; only its hash is kept. Revoked, never deleted."""
 
+    partner_path = "partner"
     list_display = ("prefix", "name", "partner", "created", "expiry_date", "revoked")
     list_filter = ("created", "revoked", "partner")  # type: ignore[assignment]  # typed as a 1-tuple
     search_fields = ("name", "prefix")
@@ -114,5 +118,8 @@ class ApiKeyAdmin(APIKeyModelAdmin):
 
     @admin.action(description="Revoke the chosen keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        count = queryset.filter(revoked=False).update(revoked=True)
-        self.message_user(request, f"{count} revoked. They open nothing from now on.")
+        live = list(queryset.filter(revoked=False))
+        for key in live:
+            ApiKey.objects.filter(pk=key.pk).update(revoked=True)
+            write_down(key, by=request.user.get_username(), text="Revoked.")
+        self.message_user(request, f"{len(live)} revoked. They open nothing from now on.")

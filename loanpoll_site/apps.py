@@ -7,4 +7,4 @@ class SiteConfig(AppConfig):
     name = "loanpoll_site"
 
     def ready(self) -> None:
-        from loanpoll_site import checks  # noqa: F401 - importing it registers the checks
+        from loanpoll_site import checks, sessions  # noqa: F401 - importing them registers them

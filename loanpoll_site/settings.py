@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -68,7 +69,7 @@ LOANPOLL_POLL_GRACE = env.seconds("LOANPOLL_POLL_GRACE", 600)
 LOANPOLL_HTTP_PASS_BUDGET = env.seconds("LOANPOLL_HTTP_PASS_BUDGET", 25)
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "loanpoll_site.admin_config.DeskAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -79,6 +80,11 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_crontab",
+    "axes",
+    "csp",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "mpesa",
     "partners",
     "loans",
@@ -91,13 +97,19 @@ MIDDLEWARE = [
     "loanpoll_site.requests.RequestIdMiddleware",
     "loanpoll_site.requests.ChunkedBodyMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "loanpoll_site.headers.PermissionsPolicyMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "loanpoll_site.sessions.IdleSessionMiddleware",
+    "loanpoll_site.two_factor.TwoFactorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # it must stand last
 ]
 
 ROOT_URLCONF = "loanpoll_site.urls"
@@ -142,6 +154,15 @@ else:
         "DATABASE_URL names a database Loan Poll is not tested on. Use PostgreSQL "
         "(postgres://user:password@host:5432/loanpoll) or leave it empty for SQLite."
     )
+if LOANPOLL_TASKS == "queue":
+    if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+        raise ImproperlyConfigured(
+            "LOANPOLL_TASKS=queue needs PostgreSQL. Set "
+            "DATABASE_URL=postgres://user:password@host:5432/loanpoll, or LOANPOLL_TASKS=inline."
+        )
+    # Installed only here: its migrations are PostgreSQL's.
+    INSTALLED_APPS.append("procrastinate.contrib.django")
+PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -153,7 +174,23 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
-LOGIN_URL = "admin:login"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # first: it refuses before a password is looked at
+    "django.contrib.auth.backends.ModelBackend",
+]
+LOGIN_URL = "login"
+# One person's guesses must not lock out a colleague, nor a whole office behind one address.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_ON_SUCCESS = True
+# The page says "15 minutes", so trying again meanwhile must not make it longer.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "disbursements.doors.source_address"
+AXES_LOCKOUT_CALLABLE = "loanpoll_site.locking.locked_out"
+AXES_VERBOSE = False
+LOANPOLL_REQUIRE_TWO_FACTOR = env.flag("LOANPOLL_REQUIRE_TWO_FACTOR", default=False)
+OTP_TOTP_ISSUER = "Loan Poll"
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "Africa/Nairobi"  # for pages; the database and the code hold UTC
@@ -170,9 +207,24 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = _https
 SECURE_HSTS_PRELOAD = _https
 SESSION_COOKIE_SECURE = _https
 CSRF_COOKIE_SECURE = _https
-SESSION_COOKIE_AGE = 8 * 3600
+SESSION_COOKIE_AGE = 8 * 3600  # without a page asked for: loanpoll_site/sessions.py
 SESSION_SAVE_EVERY_REQUEST = False
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "loanpoll_site.errors.form_refused"
+# Nothing inline, nothing from elsewhere, on every page of the site.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+    }
+}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 if TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -245,6 +297,7 @@ LOGGING = {
         # Django gives these two handlers of their own; the scrubbing one must be the only way out.
         "django": {"handlers": [], "level": _log_level, "propagate": True},
         "django.server": {"handlers": [], "level": _log_level, "propagate": True},
+        "axes": {"level": "WARNING"},  # every sign-in is in its table
         # A line per refused request would let a stranger fill the disk; 5xx are kept.
         "django.request": {"level": "ERROR"},
     },

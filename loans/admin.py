@@ -61,6 +61,7 @@ class ApprovalInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]  
 
 @admin.register(LoanTracking)
 class LoanTrackingAdmin(ReadOnlyAdmin):
+    partner_path = "partner"
     list_display = (
         "loan_id",
         "client_name",
@@ -82,6 +83,7 @@ class LoanTrackingAdmin(ReadOnlyAdmin):
 
 @admin.register(LoanEvent)
 class LoanEventAdmin(ReadOnlyAdmin):
+    partner_path = "loan_tracking__partner"
     list_display = ("id", "at", "actor", "loan_tracking", "from_status", "to_status", "reason")
     list_filter = ("to_status", "at")
     search_fields = ("=loan_tracking__loan_id", "=disbursement_request_id")
@@ -92,6 +94,7 @@ class LoanEventAdmin(ReadOnlyAdmin):
 
 @admin.register(LoanApproval)
 class LoanApprovalAdmin(ReadOnlyAdmin):
+    partner_path = "loan_tracking__partner"
     list_display = (
         "loan_tracking",
         "state",

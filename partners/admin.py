@@ -91,6 +91,7 @@ class ProductInline(_ProductInline):
 
 @admin.register(Partner)
 class PartnerAdmin(_PartnerAdmin):
+    partner_path = "pk"
     form = PartnerForm
     inlines = (ProductInline,)
     list_display = (
@@ -165,15 +166,6 @@ class PartnerAdmin(_PartnerAdmin):
                 "updated_at",
             }
         )
-
-    def construct_change_message(
-        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
-    ) -> Any:
-        """Say from what to what; of a secret only that it changed."""
-        said = super().construct_change_message(request, form, formsets, add)
-        if not add and form.changed_data and said and isinstance(said[0].get("changed"), dict):
-            said[0]["changed"]["fields"] = [_change(form, name) for name in form.changed_data]
-        return said
 
     @admin.action(description="Test connection (reads only)", permissions=["view"])
     def test_connection(
@@ -258,6 +250,7 @@ class PartnerAdmin(_PartnerAdmin):
 
 @admin.register(LoanProductAutoDisbursalConfig)
 class ProductAdmin(_ProductAdmin):
+    partner_path = "partner"
     list_display = (
         "partner",
         "product_id",
@@ -287,13 +280,6 @@ class ProductAdmin(_ProductAdmin):
     ) -> None:
         super().save_model(request, obj, form, change)
         touch_rules(obj.partner, timezone.now())
-
-
-def _change(form: Any, name: str) -> str:
-    label = form.fields[name].label or name
-    if name in WRITE_ONLY:
-        return str(label)
-    return f"{label} ({form.initial.get(name)} → {form.cleaned_data.get(name)})"
 
 
 def _reset(partner: Partner, *, by: str, reason: str, now: datetime) -> bool:

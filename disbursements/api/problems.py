@@ -9,8 +9,7 @@ from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views import defaults
+from django.http import HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
@@ -102,34 +101,6 @@ def problem_response(
     """Return one error of a view that is not a DRF view."""
     body = problem(request, status=status, detail=detail)
     return JsonResponse(body, status=status, content_type=CONTENT_TYPE, headers=headers)
-
-
-def handle_400(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if _is_api(request):
-        return problem_response(request, status=400)
-    return defaults.bad_request(request, exception)
-
-
-def handle_403(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if _is_api(request):
-        return problem_response(request, status=403)
-    return defaults.permission_denied(request, exception)
-
-
-def handle_404(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if _is_api(request):
-        return problem_response(request, status=404)
-    return defaults.page_not_found(request, exception)
-
-
-def handle_500(request: HttpRequest) -> HttpResponse:
-    if _is_api(request):
-        return problem_response(request, status=500)
-    return defaults.server_error(request)
-
-
-def _is_api(request: HttpRequest) -> bool:
-    return request.path.startswith("/api/")
 
 
 def _known(exc: Exception) -> Exception:

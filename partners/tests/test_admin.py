@@ -91,7 +91,7 @@ def test_a_new_secret_replaces_the_old_and_only_its_name_is_logged(admin_client,
     assert "hush" not in said
     assert json.loads(said)[0]["changed"]["fields"] == [
         "Mifos password",
-        "Daily limit (KES) (None → 5000)",
+        "Daily limit (KES) (empty → 5000)",
     ]
 
 
