@@ -106,7 +106,7 @@ def read_statement(path: Path) -> Statement:
     try:
         raw = path.read_bytes()
     except OSError as exc:
-        raise WrongStatement(f"{path.name} cannot be read: {exc.strerror}") from exc
+        raise WrongStatement(f"{path.name} cannot be read: {exc.strerror}.") from exc
     statement = Statement(name=path.name, sha256=hashlib.sha256(raw).hexdigest())
     text = _text(raw, path.name)
     seen: set[tuple[object, ...]] = set()
@@ -116,7 +116,7 @@ def read_statement(path: Path) -> Statement:
         for number, cells in table:
             _take(statement, number, cells, seen)
     except csv.Error as exc:
-        raise WrongStatement(f"{path.name} is not a clean CSV file: {exc}") from exc
+        raise WrongStatement(f"{path.name} is not a clean CSV file: {exc}.") from exc
     return statement
 
 

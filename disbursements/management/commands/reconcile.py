@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import ArgumentTypeError
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -62,4 +63,7 @@ class Command(BaseCommand):
 
 
 def _day(text: str) -> date:
-    return day_named(text, today=timezone.localdate())
+    try:
+        return day_named(text, today=timezone.localdate())
+    except ValueError as exc:
+        raise ArgumentTypeError(f"{text!r} is not today, yesterday or YYYY-MM-DD") from exc
