@@ -27,8 +27,8 @@ class Command(BaseCommand):
         parser.add_argument("--reason", required=True, help="what the statement shows")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        first = actor_with(options["actor"], PERMISSION)
-        second = actor_with(options["second_actor"], PERMISSION)
+        first = actor_with(options["actor"], PERMISSION, loan_pk=options["id"])
+        second = actor_with(options["second_actor"], PERMISSION, loan_pk=options["id"])
         attempt = (
             DisbursementRequest.objects.filter(loan_tracking_id=options["id"])
             .order_by("-attempt_no")

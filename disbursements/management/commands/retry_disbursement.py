@@ -21,7 +21,9 @@ class Command(BaseCommand):
         parser.add_argument("--reason", required=True, help="kept in the history")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        actor = actor_with(options["actor"], "disbursements.retry_disbursementrequest")
+        actor = actor_with(
+            options["actor"], "disbursements.retry_disbursementrequest", loan_pk=options["id"]
+        )
         try:
             loan = retry_loan(
                 options["id"],
