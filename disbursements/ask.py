@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -36,9 +35,8 @@ def ask_the_silent(partner: Partner, mpesa: MpesaClient, *, deadline: float | No
     now = timezone.now()
     doubt_the_dead(partner, now=now)
     call_people(partner, now=now)
-    shortcode = shortcode_of(partner.mpesa_environment, partner.mpesa_shortcode)
-    if shortcode.breaker_opened_at is not None and shortcode.is_credential_refused:
-        return 0  # each further try feeds the lock of the operator (contracts/mpesa.md 4)
+    if not may_ask(partner):
+        return 0
 
     patience = Patience(deadline=deadline)
 
@@ -47,7 +45,7 @@ def ask_the_silent(partner: Partner, mpesa: MpesaClient, *, deadline: float | No
         patience.note(success=was_asked)
         return was_asked
 
-    due = patience.while_kept(_due(partner, now=now))
+    due = patience.while_kept(due_to_ask(partner, now=now))
     return sum(overlap(ask, due, workers=partner.mifos_concurrency))
 
 
@@ -121,11 +119,19 @@ def call_people(partner: Partner, *, now: datetime) -> None:
         )
 
 
-def _due(partner: Partner, *, now: datetime) -> Iterator[int]:
+def may_ask(partner: Partner) -> bool:
+    """Is the shortcode's credential good? Each further try with a bad one feeds the lock of the
+    operator (contracts/mpesa.md 4)."""
+    shortcode = shortcode_of(partner.mpesa_environment, partner.mpesa_shortcode)
+    return shortcode.breaker_opened_at is None or not shortcode.is_credential_refused
+
+
+def due_to_ask(partner: Partner, *, now: datetime) -> list[int]:
+    """Return the open attempts of the partner about which M-Pesa is to be asked now."""
     due = DisbursementRequest.objects.filter(
         partner=partner, status__in=SILENT, next_query_at__lte=now
     )
-    return iter(list(due.order_by("next_query_at").values_list("pk", flat=True)))
+    return list(due.order_by("next_query_at").values_list("pk", flat=True))
 
 
 def _prepare_question(

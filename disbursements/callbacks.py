@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 
+from disbursements import handover
 from disbursements.doors import is_from_safaricom, machine_door, refuse_unknown, source_address
 from disbursements.settle import apply_callback
 from mpesa.addresses import KINDS, find_request
@@ -24,14 +26,17 @@ def receive_callback(request: HttpRequest, body: bytes, *, slug: str, token: str
     if kind is None or asked is None:
         return refuse_unknown(request, door="callbacks")
     source = source_address(request)
-    callback = MpesaCallback.objects.create(
-        kind=kind,
-        request=asked,
-        body=body.decode(errors="replace"),
-        source_address=source,
-        is_quarantined=not is_from_safaricom(source),
-        received_at=timezone.now(),
-    )
+    with transaction.atomic():
+        callback = MpesaCallback.objects.create(
+            kind=kind,
+            request=asked,
+            body=body.decode(errors="replace"),
+            source_address=source,
+            is_quarantined=not is_from_safaricom(source),
+            received_at=timezone.now(),
+        )
+        if handover.settle(callback.pk):
+            return JsonResponse(ACCEPTED)
     try:
         apply_callback(callback.pk)
     except Exception:

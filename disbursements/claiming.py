@@ -15,7 +15,7 @@ from disbursements.models import AttemptStatus, DisbursementRequest, TriggeredBy
 from loans.audit import EventDraft, lock_loan, note_on_loan
 from loans.decide import set_hold
 from loans.eligibility import Refusal, refusal_for, start_of_day
-from loans.gates import gate_for
+from loans.gates import gate_of
 from loans.models import HoldReason, LoanStatus, LoanTracking
 from loans.phones import mask_msisdn
 from loans.rules import facts_of, rules_of
@@ -69,8 +69,7 @@ def claim(
     """
     try:
         with transaction.atomic(durable=True):
-            loan = LoanTracking.objects.only("partner_id").get(pk=loan_pk)
-            partner = Partner.objects.select_for_update().get(pk=loan.partner_id)
+            partner = _lock_partner_of(loan_pk)
             loan = lock_loan(loan_pk)
             if loan.status != LoanStatus.PENDING or Terms.of(loan) != terms:
                 return None
@@ -92,10 +91,15 @@ def _identity(partner: Partner) -> list[object]:
     return [getattr(partner, column) for column in IDENTITY_COLUMNS]
 
 
+def _lock_partner_of(loan_pk: int) -> Partner:
+    # no_key: rows that only refer to the partner are inserted without waiting for claims.
+    return Partner.objects.select_for_update(of=("self",), no_key=True).get(loans=loan_pk)
+
+
 def _refusal(partner: Partner, loan: LoanTracking, *, today: date, now: datetime) -> Refusal | None:
     [facts] = facts_of([loan])
     return (
-        gate_for(partner)
+        gate_of(partner)
         or refusal_for(facts=facts, rules=rules_of(partner), today=today)
         or _limit_refusal(partner, loan, now=now)
     )

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from disbursements import handover
 from disbursements.doors import machine_door, refuse_unknown
 from disbursements.passes import run_hook
 from partners.models import Partner
@@ -32,7 +33,8 @@ def receive_approval(request: HttpRequest, body: bytes, *, token: str) -> HttpRe
     if loan_id is None or not _may_wake(request, partner):
         return JsonResponse(RECEIVED)
     try:
-        run_hook(partner_id=partner.pk, loan_id=loan_id)
+        if not handover.look(partner.pk, loan_id):
+            run_hook(partner_id=partner.pk, loan_id=loan_id)
     except Exception:
         # Mifos X sends it once and ignores the answer; the poll finds the loan too.
         logger.exception("the hook of %s for loan %s did not finish", partner.slug, loan_id)

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import transaction
 
+from disbursements import handover
 from disbursements.models import ALLOWED_MOVES, AttemptStatus, DisbursementRequest
 from loans.audit import EventDraft, lock_loan, note_on_loan
 from loans.models import LoanStatus, LoanTracking
@@ -46,7 +47,7 @@ def locked_attempt(pk: int) -> Iterator[tuple[DisbursementRequest, LoanTracking]
     loan_pk = DisbursementRequest.objects.values_list("loan_tracking_id", flat=True).get(pk=pk)
     with transaction.atomic():
         loan = lock_loan(loan_pk)
-        attempt = DisbursementRequest.objects.select_related("partner").get(pk=pk)
+        attempt = DisbursementRequest.objects.get(pk=pk)
         yield attempt, loan
 
 
@@ -61,8 +62,9 @@ def move_attempt(attempt: DisbursementRequest, loan: LoanTracking, move: Move) -
         if moved != 1:
             raise StaleAttempt(f"{attempt} is no longer {before}")
         note_on_loan(loan, drafts=_drafts(attempt, loan, before, move), **_loan_columns(move))
-    for name, value in columns.items():
-        setattr(attempt, name, value)
+        for name, value in columns.items():
+            setattr(attempt, name, value)
+        handover.after_change(attempt, columns)
 
 
 def note_on_attempt(attempt: DisbursementRequest, **columns: Any) -> None:
@@ -72,6 +74,7 @@ def note_on_attempt(attempt: DisbursementRequest, **columns: Any) -> None:
         raise StaleAttempt(f"{attempt} is no longer {attempt.status}")
     for name, value in columns.items():
         setattr(attempt, name, value)
+    handover.after_change(attempt, columns)
 
 
 def _drafts(

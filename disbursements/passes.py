@@ -94,7 +94,7 @@ def run_sync(
 
 def run_hook(*, partner_id: int, loan_id: int) -> None:
     """Look at one loan now: fetch it, and pay it if it may be paid. Raises nothing of Mifos X's."""
-    partner = _serving().filter(pk=partner_id, is_active=True).first()
+    partner = serving().filter(pk=partner_id, is_active=True).first()
     if partner is None:
         return
     try:
@@ -123,7 +123,7 @@ def _orders(
     )
 
 
-def _serving() -> QuerySet[Partner]:
+def serving() -> QuerySet[Partner]:
     """Return the partners with work to do: an inactive one too while a payment of its is open."""
     partners = Partner.objects.prefetch_related("products").filter(is_mifos_configured=True)
     unfinished = DisbursementRequest.objects.filter(partner=OuterRef("pk")).exclude(
@@ -133,7 +133,7 @@ def _serving() -> QuerySet[Partner]:
 
 
 def _chosen(slugs: Sequence[str]) -> list[Partner]:
-    partners = _serving()
+    partners = serving()
     return list(partners.filter(slug__in=slugs) if slugs else partners)
 
 

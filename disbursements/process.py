@@ -65,7 +65,8 @@ def due_loans(
 
 def pay_loan(pk: int, shop: Shop) -> LoanReport:
     """Take one pending loan from the re-read to M-Pesa's answer; every exit leaves a true row."""
-    loan = LoanTracking.objects.select_related("partner").get(pk=pk)
+    loan = LoanTracking.objects.get(pk=pk)
+    loan.partner = shop.partner
     has_slot = False
     for _ in range(READS_BEFORE_GIVING_UP):
         try:
@@ -86,7 +87,7 @@ def pay_loan(pk: int, shop: Shop) -> LoanReport:
         if not shop.takes_more:
             return report_held(loan, "The next pass pays it")
         if fresh.age < recheck_max_age():
-            return _claim_and_send(pk, fresh, shop)
+            return _claim_and_send(loan, fresh, shop)
     return report_held(loan, "The pace kept it waiting; the next pass pays it")
 
 
@@ -145,10 +146,9 @@ def note_rail(shop: Shop, answer: Answer) -> None:
             shop.note_answer()
 
 
-def _claim_and_send(pk: int, fresh: FreshLoan, shop: Shop) -> LoanReport:
-    loan = LoanTracking.objects.select_related("partner").get(pk=pk)
+def _claim_and_send(loan: LoanTracking, fresh: FreshLoan, shop: Shop) -> LoanReport:
     claimed = claim(
-        pk,
+        loan.pk,
         seen=shop.partner,
         terms=_confirmed_terms(fresh),
         today=shop.preflight.today,
@@ -161,7 +161,7 @@ def _claim_and_send(pk: int, fresh: FreshLoan, shop: Shop) -> LoanReport:
         return report_held(loan, claimed.sentence)
     answer = send(claimed, fresh=fresh, mpesa=shop.mpesa)
     note_rail(shop, answer)
-    return report_attempt(claimed)
+    return report_attempt(claimed, shop)
 
 
 def _confirmed_terms(fresh: FreshLoan) -> Terms:
@@ -184,25 +184,29 @@ OUTCOMES = {
 }
 
 
-def report_attempt(claimed: Claim) -> LoanReport:
+def report_attempt(claimed: Claim, shop: Shop) -> LoanReport:
     """Report an attempt as it stands now; its callback may have come already."""
-    attempt = DisbursementRequest.objects.select_related("loan_tracking__partner").get(
-        pk=claimed.attempt.pk
-    )
-    loan = attempt.loan_tracking
+    attempt, loan = claimed.attempt, claimed.attempt.loan_tracking
+    now = DisbursementRequest.objects.filter(pk=attempt.pk).values(
+        "status",
+        "conversation_id",
+        "transaction_receipt",
+        "result_code",
+        "loan_tracking__error_message",
+    )[0]
     return LoanReport(
-        partner=loan.partner.slug,
+        partner=shop.partner.slug,
         tracking_id=loan.pk,
         loan_id=loan.loan_id,
         client_name=loan.client_name,
         phone_number=loan.phone_number,
         amount=attempt.amount,
-        outcome=OUTCOMES[AttemptStatus(attempt.status)],
-        reason=loan.error_message,
+        outcome=OUTCOMES[AttemptStatus(now["status"])],
+        reason=now["loan_tracking__error_message"],
         disbursement_id=attempt.pk,
-        conversation_id=attempt.conversation_id,
-        receipt=attempt.transaction_receipt,
-        result_code=attempt.result_code,
+        conversation_id=now["conversation_id"],
+        receipt=now["transaction_receipt"],
+        result_code=now["result_code"],
     )
 
 

@@ -7,7 +7,6 @@ A refusal or a silence leaves the attempt `paid` and is tried again with growing
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -79,7 +78,7 @@ def record_paid(partner: Partner, mifos: MifosClient, *, deadline: float | None 
     def record(pk: int) -> bool:
         return record_one(pk, books)
 
-    due = books.patience.while_kept(_due(partner))
+    due = books.patience.while_kept(due_to_record(partner))
     return sum(overlap(record, due, workers=partner.mifos_concurrency))
 
 
@@ -110,6 +109,14 @@ def _record(attempt: DisbursementRequest, loan: LoanDetail, books: Books) -> boo
         return False
     if not loan.waiting_for_disbursal:
         _call(attempt, f"The loan is paid, and in Mifos X it has status {loan.status_id}")
+        return False
+    if loan.principal != attempt.principal:
+        # Posting less than was approved lowers the loan, silently (contracts/mifos.md 5.1).
+        message = (
+            f"Paid for a principal of KES {attempt.principal}, and Mifos X now shows "
+            f"{loan.principal}"
+        )
+        _alarm(attempt, ReviewReason.MIFOS_CHANGED, message)
         return False
     order = _order(attempt, loan, books)
     leave_database()
@@ -208,11 +215,12 @@ def _lease(pk: int, *, now: datetime) -> DisbursementRequest | None:
     return DisbursementRequest.objects.select_related("loan_tracking").get(pk=pk)
 
 
-def _due(partner: Partner) -> Iterator[int]:
+def due_to_record(partner: Partner) -> list[int]:
+    """Return the paid attempts of the partner that Mifos X is to be told of now."""
     due = DisbursementRequest.objects.filter(
         partner=partner, status=AttemptStatus.PAID, next_record_at__lte=timezone.now()
     )
-    return iter(list(due.order_by("next_record_at").values_list("pk", flat=True)))
+    return list(due.order_by("next_record_at").values_list("pk", flat=True))
 
 
 def _order(attempt: DisbursementRequest, loan: LoanDetail, books: Books) -> DisburseOrder:

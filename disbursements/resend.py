@@ -56,7 +56,7 @@ def send_again(pk: int, shop: Shop) -> LoanReport | None:
     if claimed is None:
         return None
     note_rail(shop, send(claimed, fresh=fresh, mpesa=shop.mpesa))
-    return report_attempt(claimed)
+    return report_attempt(claimed, shop)
 
 
 def _fresh_as_promised(attempt: DisbursementRequest, shop: Shop) -> FreshLoan | None:

@@ -83,7 +83,7 @@ def process_for(partner: Partner, orders: Orders) -> PartnerProcess:
 
 
 def _process(partner: Partner, orders: Orders, report: PartnerProcess) -> None:
-    gate = _decide(partner)
+    gate = decide_for(partner)
     report.waiting_because = gate.sentence if gate else ""
     if partner.is_mpesa_configured:  # without M-Pesa, loans are found and shown, and none is paid
         _move_money(partner, orders, report, is_open=gate is None)
@@ -102,7 +102,8 @@ def _move_money(partner: Partner, orders: Orders, report: PartnerProcess, *, is_
         _wait_for_callbacks(partner, orders, report)
 
 
-def _decide(partner: Partner) -> Refusal | None:
+def decide_for(partner: Partner) -> Refusal | None:
+    """Keep every hold of the partner true; return what keeps all its loans waiting, or None."""
     now = timezone.now()
     gate = gate_for(partner)
     if gate is None:
@@ -118,24 +119,30 @@ def _pay(partner: Partner, orders: Orders, report: PartnerProcess) -> None:
     again = due_again(partner, now=now) if orders.loan_id is None else []
     if not due and not again:
         return
-    mifos = mifos_client(partner)
     try:
-        preflight = Preflight.read(partner, mifos, now=now)
+        shop = open_shop(partner, orders.triggered_by, deadline=orders.deadline)
     except MifosError as exc:
         report.error = str(exc)
         return
-    shop = Shop(
-        partner=partner,
-        mifos=mifos,
-        mpesa=mpesa_client(partner),
-        preflight=preflight,
-        triggered_by=orders.triggered_by,
-        deadline=orders.deadline,
-    )
     report.loans += send_due_again(shop, again)
     report.loans += pay_due_loans(shop, due)
     report.error = shop.error
     report.has_more = shop.is_out_of_time
+
+
+def open_shop(
+    partner: Partner, triggered_by: TriggeredBy, *, deadline: float | None = None
+) -> Shop:
+    """Read what holds for all loans of the partner. Raises MifosError and NotConfigured."""
+    mifos = mifos_client(partner)
+    return Shop(
+        partner=partner,
+        mifos=mifos,
+        mpesa=mpesa_client(partner),
+        preflight=Preflight.read(partner, mifos, now=timezone.now()),
+        triggered_by=triggered_by,
+        deadline=deadline,
+    )
 
 
 def _is_over(orders: Orders, report: PartnerProcess) -> bool:

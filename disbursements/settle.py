@@ -54,13 +54,18 @@ def apply_unread_callbacks(partner: Partner) -> int:
     return sum(1 for _ in _applied(partner))
 
 
-def _applied(partner: Partner) -> Iterator[str]:
+def unread_callbacks(partner: Partner) -> list[int]:
+    """Return the letters about the partner's shortcode that nobody has read, oldest first."""
     unread = MpesaCallback.objects.filter(
         applied_at=None,
         request__environment=partner.mpesa_environment,
         request__shortcode=partner.mpesa_shortcode,
     )
-    for pk in list(unread.order_by("id").values_list("pk", flat=True)):
+    return list(unread.order_by("id").values_list("pk", flat=True))
+
+
+def _applied(partner: Partner) -> Iterator[str]:
+    for pk in unread_callbacks(partner):
         try:
             yield apply_callback(pk)
         except Exception:

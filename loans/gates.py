@@ -20,6 +20,11 @@ GATE_HOLDS = frozenset(
 
 def gate_for(partner: Partner) -> Refusal | None:
     """Return why no loan of this partner may be paid now, or None. Reads the database afresh."""
+    return gate_of(Partner.objects.get(pk=partner.pk))
+
+
+def gate_of(partner: Partner) -> Refusal | None:
+    """The same, for a partner whose row was read a moment ago."""
     return _switch_refusal(partner) or _shortcode_refusal(
         shortcode_of(partner.mpesa_environment, partner.mpesa_shortcode)
     )
@@ -32,15 +37,14 @@ def _switch_refusal(partner: Partner) -> Refusal | None:
             hold=HoldReason.ALL_PAUSED,
             message=f"All payouts are paused by {switch.paused_by}: {switch.pause_reason}",
         )
-    today = Partner.objects.get(pk=partner.pk)
-    if not today.is_active:
+    if not partner.is_active:
         return Refusal(hold=HoldReason.PARTNER_INACTIVE)
-    if not today.mifos_auto_disbursement_enabled:
+    if not partner.mifos_auto_disbursement_enabled:
         return Refusal(hold=HoldReason.AUTO_OFF)
-    if today.is_paused:
+    if partner.is_paused:
         return Refusal(
             hold=HoldReason.PARTNER_PAUSED,
-            message=f"Payouts are paused by {today.paused_by}: {today.pause_reason}",
+            message=f"Payouts are paused by {partner.paused_by}: {partner.pause_reason}",
         )
     return None
 
