@@ -104,7 +104,8 @@ def call_people(partner: Partner, *, now: datetime) -> None:
     """Put payments too long without a verdict (LOANPOLL_UNKNOWN_REVIEW_AFTER) before a person."""
     limit = now - timedelta(seconds=settings.LOANPOLL_UNKNOWN_REVIEW_AFTER)
     old = DisbursementRequest.objects.filter(
-        Q(unknown_at__lt=limit) | Q(unknown_at=None, accepted_at__lt=limit),
+        # From the first send: a later one under the same id does not make the borrower wait anew.
+        first_sent_at__lt=limit,
         partner=partner,
         status__in=SILENT,
         loan_tracking__review_reason="",

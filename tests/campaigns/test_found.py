@@ -1,0 +1,34 @@
+"""What campaigns found, each as the smallest test that failed then."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from disbursements.ask import call_people
+from disbursements.models import AttemptStatus
+from disbursements.tests.making import make_attempt, make_loan
+from loans.models import LoanStatus, ReviewReason
+
+pytestmark = pytest.mark.django_db
+
+
+def test_sending_the_same_id_again_does_not_put_off_the_call_for_a_person():
+    # faults, E6/b2c/response_code/never_lands: the id was burnt, and each send began the wait anew.
+    now = timezone.now()
+    loan = make_loan(status=LoanStatus.PROCESSING)
+    attempt = make_attempt(
+        loan,
+        status=AttemptStatus.UNKNOWN,
+        first_sent_at=now - timedelta(hours=25),
+        last_sent_at=now - timedelta(minutes=20),
+        unknown_at=now - timedelta(minutes=20),
+        send_count=9,
+    )
+
+    call_people(attempt.partner, now=now)
+
+    loan.refresh_from_db()
+    assert loan.review_reason == ReviewReason.OUTCOME_UNKNOWN
