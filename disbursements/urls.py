@@ -12,6 +12,12 @@ from disbursements.pages.detail import loan_detail
 from disbursements.pages.door import View
 from disbursements.pages.exporting import loan_export
 from disbursements.pages.listing import loan_changes, loan_list
+from disbursements.pages.partner_acting import (
+    ASKING,
+    partner_page,
+    poll_partner,
+    test_partner,
+)
 from disbursements.pages.partners import partner_list
 from disbursements.pages.saving import delete_view, save_view
 from disbursements.pages.sheet import loan_workbook
@@ -46,6 +52,15 @@ urlpatterns = [
     *both("loan-tracking/views", save_view, "save_view"),
     *both("loan-tracking/views/<int:pk>/delete", delete_view, "delete_view"),
     *both("partners", partner_list, "partners"),
+    *both("partners/<slug:slug>/test", test_partner, "partner_test"),
+    *both("partners/<slug:slug>/poll", poll_partner, "partner_poll"),
+    *(
+        pattern
+        for kind in ASKING.values()
+        for pattern in both(
+            f"partners/<slug:slug>/{kind.name}", partner_page(kind), f"partner_{kind.name}"
+        )
+    ),
     path("accounts/login/", SignIn.as_view(), name="login"),
     path("accounts/logout/", SignOut.as_view(), name="logout"),
 ]

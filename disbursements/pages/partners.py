@@ -13,12 +13,23 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from disbursements.pages.actions import Action
+from disbursements.pages.budget import Budget, budgets_of
 from disbursements.pages.counting import PAYOUT
 from disbursements.pages.desk import frame, poll_minutes
 from disbursements.pages.door import staff_page
 from disbursements.pages.filtering import Filters
+from disbursements.pages.partner_acting import PartnerKind, partner_actions
+from disbursements.pages.runs import Day, days_of
 from disbursements.pages.scope import User, visible_loans
-from disbursements.pages.standing import PollState, Standing, float_words, poll_words, standings
+from disbursements.pages.standing import (
+    PollState,
+    Standing,
+    breaker_words,
+    float_words,
+    poll_words,
+    standings,
+)
 from disbursements.pages.wording import age, clock, counted, money, without_phones
 from loans.models import LoanStatus
 
@@ -60,6 +71,9 @@ class PartnerCard:
     oldest: str
     queue_url: str
     credential: str
+    budget: Budget
+    day: Day
+    actions: list[tuple[PartnerKind, Action]]
 
 
 @require_safe
@@ -68,10 +82,20 @@ def partner_list(request: HttpRequest) -> HttpResponseBase:
     """Every partner that the user may see."""
     now = timezone.now()
     found = standings(request.user, now=now)
-    queues = queues_of(request.user)
+    queues, budgets = queues_of(request.user), budgets_of(request.user, now=now)
+    days = days_of([one.partner.slug for one in found], now=now)
     context = {
         **frame(found, now=now, room="partners"),
-        "cards": [card(one, queues.get(one.partner.pk, Queue())) for one in found],
+        "cards": [
+            card(
+                one,
+                queues.get(one.partner.pk, Queue()),
+                budget=budgets.get(one.partner.pk, Budget()),
+                day=days[one.partner.slug],
+                user=request.user,
+            )
+            for one in found
+        ],
         "poll_minutes": poll_minutes(),
     }
     # This page is the banners' own target: saying them twice helps nobody.
@@ -95,7 +119,7 @@ def queues_of(user: User) -> dict[int, Queue]:
     }
 
 
-def card(standing: Standing, queue: Queue) -> PartnerCard:
+def card(standing: Standing, queue: Queue, *, budget: Budget, day: Day, user: User) -> PartnerCard:
     """Return one partner in words."""
     partner = standing.partner
     tone, icon = TONES[standing.state]
@@ -115,6 +139,9 @@ def card(standing: Standing, queue: Queue) -> PartnerCard:
         oldest=queue.oldest,
         queue_url=reverse("loans") + Filters(statuses=("pending",), partner=partner.slug).address(),
         credential=credential_words(standing),
+        budget=budget,
+        day=day,
+        actions=partner_actions(standing, user),
     )
 
 
@@ -155,14 +182,6 @@ def covers(standing: Standing, queue: Queue) -> str:
     if code.utility_balance >= queue.money:
         return f"covers the queue, {read}"
     return f"short by {money(queue.money - code.utility_balance)}, {read}"
-
-
-def breaker_words(standing: Standing) -> str:
-    """Return `closed`, or since when and why payouts are stopped."""
-    code = standing.shortcode
-    if code is None or code.breaker_opened_at is None:
-        return "payouts allowed"
-    return f"stopped since {clock(code.breaker_opened_at, now=standing.now)}: {code.breaker_cause}"
 
 
 def credential_words(standing: Standing) -> str:

@@ -125,3 +125,11 @@ def float_words(standing: Standing) -> str:
     if code is None or code.utility_balance is None or code.utility_balance_at is None:
         return "unknown"
     return money(code.utility_balance)
+
+
+def breaker_words(standing: Standing) -> str:
+    """Return `closed`, or since when and why payouts are stopped."""
+    code = standing.shortcode
+    if code is None or code.breaker_opened_at is None:
+        return "payouts allowed"
+    return f"stopped since {clock(code.breaker_opened_at, now=standing.now)}: {code.breaker_cause}"
