@@ -318,8 +318,7 @@ REVIEWS = [
         9_000,
         lender="boresha",
         status=DISBURSED,
-        fault=_callback("success_then_failure", code="8", seconds=0.3),
-        waits_for_scene=False,
+        fault=_callback("success_then_failure", code="8"),
     ),
     _reviewed(
         ReviewReason.FAILURE_UNCONFIRMED,

@@ -28,7 +28,7 @@ SHORT_CLOCK = {
     "LOANPOLL_STATUS_QUERY_AFTER": "3",
     "LOANPOLL_NOT_FOUND_INTERVAL": "3",
     "LOANPOLL_RESEND_AFTER": "6",
-    "LOANPOLL_UNKNOWN_REVIEW_AFTER": "10",
+    "LOANPOLL_UNKNOWN_REVIEW_AFTER": "20",  # a loan in review is not sent again: after that
     "LOANPOLL_BACKOFF_BASE": "1",
     "LOANPOLL_POLL_INTERVAL": "15",
     "LOANPOLL_POLL_GRACE": "45",
@@ -93,15 +93,17 @@ def _read_arguments(arguments: list[str]) -> argparse.Namespace:
 
 def _take_lock(folder: Path) -> None:
     global _lock
-    _lock = (folder / "lock").open("a+")
+    lock = (folder / "lock").open("a+")
     try:
-        fcntl.flock(_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        lock.close()
         sys.stderr.write(
             f"A demo is running already in {folder}. Stop it with Ctrl-C in its terminal, "
             "or give this one a folder of its own: --folder PATH\n"
         )
         sys.exit(2)
+    _lock = lock
 
 
 def _write_settings(folder: Path, *, site_port: int) -> None:

@@ -1,28 +1,18 @@
-"""The users of the demo, one for each thing a person may do."""
+"""The users of the demo, one or two for each role."""
 
 from __future__ import annotations
 
 import secrets
 
 from django.contrib.auth.hashers import make_password
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, User
 
-VIEW = ("view_loantracking", "view_disbursementrequest", "view_partner")
-OPERATE = (
-    *VIEW,
-    "hold_loantracking",
-    "retry_disbursementrequest",
-    "query_disbursementrequest",
-    "record_disbursementrequest",
-    "view_full_msisdn",
-)
-APPROVE = (*VIEW, "approve_loantracking", "resolve_disbursementrequest", "view_full_msisdn")
 # Two operators, because nobody may approve what they asked for.
-ROLES: dict[str, tuple[str, ...]] = {
-    "viewer": VIEW,
-    "operator": OPERATE,
-    "operator2": OPERATE,
-    "approver": APPROVE,
+ROLES = {
+    "viewer": "Viewer",
+    "operator": "Operator",
+    "operator2": "Operator",
+    "approver": "Approver",
 }
 WORDS = (
     *("acacia", "baobab", "cedar", "heron", "ibis", "kanga", "lake", "maize", "mango", "matatu"),
@@ -56,6 +46,6 @@ def make_people(password: str) -> dict[str, User]:
     }
     people["admin"].is_superuser = True
     people["admin"].save(update_fields=["is_superuser"])
-    for name, codenames in ROLES.items():
-        people[name].user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    for name, role in ROLES.items():
+        people[name].groups.add(Group.objects.get(name=role))
     return people

@@ -87,6 +87,14 @@ class Stage:
         self.box.release_callbacks(msisdn=self.role(key).msisdn)
         self.wait_for_letters()
 
+    def release_letters_in_order(self, key: str) -> None:
+        """Release them one by one: the site takes letters that come at once in any order."""
+        msisdn = self.role(key).msisdn
+        for letter in self.box.callbacks()["letters"]:
+            if letter["state"] == "held" and letter["facts"].get("msisdn") == msisdn:
+                self.box.release_callbacks([letter["id"]])
+                self.wait_for_letters()
+
     def until(self, key: str, reached: Callable[[LoanTracking], bool]) -> None:
         """Run passes of this loan's lender until it is so. Raises StoryStuck."""
         until = time.monotonic() + PATIENCE_SECONDS
