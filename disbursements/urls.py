@@ -8,6 +8,7 @@ from django.views.generic import RedirectView
 from disbursements.pages.acting import action_page
 from disbursements.pages.actions import BULK, KINDS
 from disbursements.pages.bulk import bulk_done, bulk_page
+from disbursements.pages.charts import charts
 from disbursements.pages.detail import loan_detail
 from disbursements.pages.door import View
 from disbursements.pages.exporting import loan_export
@@ -51,6 +52,7 @@ urlpatterns = [
     *both("loan-tracking/bulk/done/<int:pk>", bulk_done, "bulk_done"),
     *both("loan-tracking/views", save_view, "save_view"),
     *both("loan-tracking/views/<int:pk>/delete", delete_view, "delete_view"),
+    *both("charts", charts, "charts"),
     *both("partners", partner_list, "partners"),
     *both("partners/<slug:slug>/test", test_partner, "partner_test"),
     *both("partners/<slug:slug>/poll", poll_partner, "partner_poll"),

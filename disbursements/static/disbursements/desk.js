@@ -48,7 +48,7 @@
       byId("dates").classList.toggle("f-dates-custom", event.target.value === "custom");
       if (event.target.value === "custom") { byId("from").focus(); return; }
     }
-    if (event.target.id === "partner") byId("product").value = "";
+    if (event.target.id === "partner" && byId("product")) byId("product").value = "";
     if (event.target.matches("select")) filters.requestSubmit();
   });
   // The statuses apply when their list closes, so that several can be chosen.
@@ -66,10 +66,10 @@
     open.querySelector("summary").focus();
   });
   filters?.addEventListener("submit", () => {
-    const custom = byId("when").value === "custom";
+    const custom = byId("when")?.value === "custom";
     for (const field of filters.elements) {
       const day = field.name === "from" || field.name === "to";
-      if (field.name && (!field.value || (day && !custom) || (field.name === "on" && (!byId("when").value || field.value === "created")))) field.disabled = true;
+      if (field.name && (!field.value || (day && !custom) || (field.name === "on" && (!byId("when")?.value || field.value === "created")))) field.disabled = true;
     }
   });
   window.addEventListener("pageshow", () => {
