@@ -32,6 +32,7 @@ from partners.gateways import NotConfigured, mifos_client, mpesa_client
 from partners.models import Partner
 
 logger = logging.getLogger(__name__)
+SHARE_FOR_PAYING = 0.6
 GLANCE_SECONDS = 0.25  # between two looks for callbacks while a pass waits
 
 
@@ -49,6 +50,14 @@ class Orders:
     @property
     def is_out_of_time(self) -> bool:
         return self.deadline is not None and time.monotonic() >= self.deadline
+
+    @property
+    def pays_until(self) -> float | None:
+        """Part of what time is left belongs to what is paid already: it is asked and recorded."""
+        if self.deadline is None:
+            return None
+        now = time.monotonic()
+        return now + (self.deadline - now) * SHARE_FOR_PAYING
 
 
 def fetch_for(partner: Partner) -> PartnerFetch:
@@ -120,7 +129,7 @@ def _pay(partner: Partner, orders: Orders, report: PartnerProcess) -> None:
     if not due and not again:
         return
     try:
-        shop = open_shop(partner, orders.triggered_by, deadline=orders.deadline)
+        shop = open_shop(partner, orders.triggered_by, deadline=orders.pays_until)
     except MifosError as exc:
         report.error = str(exc)
         return
