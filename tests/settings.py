@@ -43,7 +43,7 @@ os.environ.update(
 )
 
 from loanpoll_site.settings import *  # noqa: E402, F403 - the environment had to be set first
-from loanpoll_site.settings import DATABASES  # noqa: E402 - as above
+from loanpoll_site.settings import DATABASES, INSTALLED_APPS  # noqa: E402 - as above
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file, not memory, so that threads and child processes share it. The power cut that
@@ -52,6 +52,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"]["init_command"] = (
         "PRAGMA journal_mode=WAL;PRAGMA synchronous=OFF;"
     )
+else:
+    # The queue's tables, so that a test may set LOANPOLL_TASKS to queue.
+    INSTALLED_APPS.append("procrastinate.contrib.django")
 
 # script/with_postgres.py switches fsync off; its check has a test of its own.
 SILENCED_SYSTEM_CHECKS = ["loanpoll.E009"]
