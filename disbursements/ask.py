@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import locked_attempt
-from disbursements.schedule import next_question_at
+from disbursements.schedule import is_too_late, next_question_at
 from disbursements.sending import doubt, recheck_max_age
 from loans.audit import note_change
 from loans.models import ReviewReason
@@ -75,23 +75,26 @@ def ask_one(pk: int, mpesa: MpesaClient) -> bool:
 
 
 def doubt_the_dead(partner: Partner, *, now: datetime) -> None:
-    """A send whose process died left `submitting` behind: nobody knows if its bytes went out."""
-    stale = DisbursementRequest.objects.filter(
-        partner=partner,
-        status=AttemptStatus.SUBMITTING,
-        resend_at=None,
-        last_sent_at__lt=now - longest_send(),
-    )
-    for pk in list(stale.values_list("pk", flat=True)):
-        with locked_attempt(pk) as (attempt, loan):
-            is_still_stale = (
-                attempt.status == AttemptStatus.SUBMITTING
-                and attempt.resend_at is None
-                and (attempt.last_sent_at or attempt.created_at) < now - longest_send()
-            )
-            if is_still_stale:
-                reason = "The process that sent this died before the answer; asking M-Pesa"
+    """Ask about sends that nobody can answer for: whose process died, or left in doubt too long."""
+    sending = DisbursementRequest.objects.filter(partner=partner, status=AttemptStatus.SUBMITTING)
+    for each in list(sending):
+        if not _why_doubted(each, now=now):
+            continue
+        with locked_attempt(each.pk) as (attempt, loan):
+            reason = _why_doubted(attempt, now=now)
+            if reason:
                 doubt(attempt, loan, reason=reason, details={}, ask_at=now, now=now)
+
+
+def _why_doubted(attempt: DisbursementRequest, *, now: datetime) -> str:
+    if attempt.status != AttemptStatus.SUBMITTING:
+        return ""
+    sent_at = attempt.last_sent_at or attempt.created_at
+    if attempt.resend_at is None and sent_at < now - longest_send():
+        return "The process that sent this died before the answer; asking M-Pesa"
+    if attempt.resend_at is not None and attempt.sends_in_doubt and is_too_late(attempt, now=now):
+        return "M-Pesa turned it away too long ago to send its id again; asking M-Pesa"
+    return ""
 
 
 def longest_send() -> timedelta:
@@ -130,7 +133,12 @@ def may_ask(partner: Partner) -> bool:
 def due_to_ask(partner: Partner, *, now: datetime) -> list[int]:
     """Return the open attempts of the partner about which M-Pesa is to be asked now."""
     due = DisbursementRequest.objects.filter(
-        partner=partner, status__in=SILENT, next_query_at__lte=now
+        partner=partner,
+        # Another shortcode finds nothing under this id, and that must not read as "not paid".
+        mpesa_environment=partner.mpesa_environment,
+        mpesa_shortcode=partner.mpesa_shortcode,
+        status__in=SILENT,
+        next_query_at__lte=now,
     )
     return list(due.order_by("next_query_at").values_list("pk", flat=True))
 
