@@ -13,6 +13,9 @@ import environ
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
+from wire.failure import NotSent
+from wire.guard import check_url
+
 # A command that makes a secret, not a secret.
 MAKE_SECRET = 'python -c "import secrets; print(secrets.token_urlsafe(50))"'  # noqa: S105
 MAKE_FIELD_KEY = (
@@ -20,6 +23,8 @@ MAKE_FIELD_KEY = (
 )
 YES = frozenset({"1", "true", "yes", "on"})
 NO = frozenset({"0", "false", "no", "off"})
+# The ways to send mail, with the port where the URL names none.
+MAIL_PORTS = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465, "consolemail": 0, "filemail": 0}
 
 
 class Environment:
@@ -114,6 +119,36 @@ class Environment:
         if not found.get("ENGINE") or not found.get("NAME"):
             raise ImproperlyConfigured(refusal)
         return found
+
+    def hidden_url(self, name: str, *, example: str, allow_private_hosts: bool) -> str:
+        """Return an address that is itself a secret and is never shown; empty = not set."""
+        value = self.text(name, "")
+        if not value:
+            return ""
+        try:
+            check_url(value, allow_private_hosts=allow_private_hosts)
+        except NotSent as exc:
+            refusal = f"{_wrong(name, '(not shown)', example)} Cause: {exc}."
+            raise ImproperlyConfigured(refusal) from None
+        return value
+
+    def mail(self, name: str, default: str) -> dict[str, Any]:
+        """Return Django's EMAIL_* settings for the mail server at this URL. Never shown: a secret.
+
+        django-environ takes `smtps` for STARTTLS, others for TLS from the start: it is refused.
+        """
+        refusal = _wrong(name, "(not shown)", "smtp+tls://user:password@mail.example.co.ke:587")
+        value = self.text(name, default)
+        way = value.partition("://")[0]
+        if way not in MAIL_PORTS:
+            raise ImproperlyConfigured(f"{refusal} Ways: {', '.join(MAIL_PORTS)}.")
+        try:
+            found = dict(environ.Env.email_url_config(value))
+        except ValueError:
+            raise ImproperlyConfigured(refusal) from None
+        if way.startswith("smtp") and not found["EMAIL_HOST"]:
+            raise ImproperlyConfigured(refusal)
+        return {**found, "EMAIL_PORT": found["EMAIL_PORT"] or MAIL_PORTS[way]}
 
     def _raw(self, name: str) -> str:
         # Not django-environ's own reading: that follows a value that begins with "$" to another

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -67,6 +68,34 @@ LOANPOLL_BACKOFF_BASE = env.seconds("LOANPOLL_BACKOFF_BASE", 60)
 LOANPOLL_POLL_INTERVAL = env.seconds("LOANPOLL_POLL_INTERVAL", 300)
 LOANPOLL_POLL_GRACE = env.seconds("LOANPOLL_POLL_GRACE", 600)
 LOANPOLL_HTTP_PASS_BUDGET = env.seconds("LOANPOLL_HTTP_PASS_BUDGET", 25)
+
+# Told to staff by disbursements/alerts; with none of these set nobody is told anything.
+ALERT_EMAILS = env.names("ALERT_EMAILS", [])
+ALERT_WEBHOOK_URL = env.hidden_url(
+    "ALERT_WEBHOOK_URL",
+    example="https://alerts.example.co.ke/loanpoll",
+    allow_private_hosts=LOANPOLL_ALLOW_PRIVATE_HOSTS,
+)
+ALERT_WEBHOOK_SECRET = env.text("ALERT_WEBHOOK_SECRET", "")
+ALERT_REPEAT_AFTER = env.seconds("ALERT_REPEAT_AFTER", 0)
+HEARTBEAT_URL = env.hidden_url(
+    "HEARTBEAT_URL",
+    example="https://hc-ping.com/your-check",
+    allow_private_hosts=LOANPOLL_ALLOW_PRIVATE_HOSTS,
+)
+_mail = env.mail("EMAIL_URL", "smtp://localhost:25")
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST = _mail["EMAIL_HOST"] or ""
+EMAIL_PORT = _mail["EMAIL_PORT"]
+EMAIL_HOST_USER = _mail["EMAIL_HOST_USER"]
+EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS = _mail.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
+EMAIL_FILE_PATH = f"/{_mail['EMAIL_FILE_PATH']}"
+EMAIL_TIMEOUT = 5  # Django's default is to wait for ever, and a pass waits with it
+DEFAULT_FROM_EMAIL = env.text(
+    "DEFAULT_FROM_EMAIL", f"Loan Poll <loanpoll@{urlsplit(PUBLIC_BASE_URL).hostname}>"
+)
 
 INSTALLED_APPS = [
     "loanpoll_site.admin_config.DeskAdminConfig",
