@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from rest_framework_api_key.admin import APIKeyModelAdmin
 from rest_framework_api_key.models import APIKey
 
-from disbursements.models import ApiKey, DisbursementRequest, ReviewResolution, SyncRun
+from disbursements.models import Alert, ApiKey, DisbursementRequest, ReviewResolution, SyncRun
 from loans.admin import LoanTrackingAdmin, ReadOnly, ReadOnlyAdmin
 from partners.history import write_down
 
@@ -99,6 +99,29 @@ class SyncRunAdmin(ReadOnlyAdmin):
     list_display = ("id", "command", "triggered_by", "started_at", "finished_at", "success")
     list_filter = ("success", "command", "triggered_by", "started_at")
     ordering = ("-id",)
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnlyAdmin):
+    """What staff were told of. It has no partner_path: alerts are for those who see the house."""
+
+    list_display = ("opened_at", "kind", "about", "text", "channel", "said_at", "cleared_at")
+    list_filter = (("cleared_at", admin.EmptyFieldListFilter), "kind", "channel", "opened_at")
+    search_fields = ("=loan_id",)
+    search_help_text = "Loan id"
+    ordering = ("-id",)
+    fields = (
+        "kind",
+        "about",
+        "text",
+        "loan_id",
+        "channel",
+        "opened_at",
+        "said_at",
+        "cleared_at",
+        "clear_said_at",
+    )
+    readonly_fields = fields
 
 
 @admin.register(ApiKey)

@@ -275,6 +275,64 @@ class SavedView(models.Model):
         return self.name
 
 
+class AlertChannel(models.TextChoices):
+    MAIL = "mail", "E-mail"
+    WEBHOOK = "webhook", "Webhook"
+
+
+class AlertKind(models.TextChoices):
+    """What staff are told of, the gravest first. The label is what subjects of mails say."""
+
+    ALL_PAUSED = "all_paused", "all payouts stopped by the check of our own book"
+    BREAKER_OPEN = "breaker_open", "payouts of a shortcode stopped"
+    LOAN_REVIEW = "loan_review", "loans need a person"
+    FLOAT_SHORT = "float_short", "float short"
+    LOGIN_REFUSED = "login_refused", "Mifos X refuses our login"
+    PARTNER_LATE = "partner_late", "partner not polled in time"
+    CREDENTIAL_AGES = "credential_ages", "credential expires"
+
+
+class Alert(models.Model):
+    """One thing that one channel was told of: when it began, and when it was over.
+
+    While it lasts it is the only open row of its key. `mark` changes when it must be said anew;
+    `said_mark` is the one that was said. A claim keeps two passes from saying the same.
+    """
+
+    channel = models.CharField(max_length=10, choices=AlertChannel)
+    kind = models.CharField(max_length=20, choices=AlertKind)
+    key = models.CharField(max_length=100)
+    about = models.CharField(max_length=250)
+    text = models.CharField(max_length=600)
+    loan_id = models.BigIntegerField(null=True, blank=True, help_text="The loan's id in Mifos X.")
+    mark = models.CharField(max_length=60, blank=True)
+    opened_at = models.DateTimeField()
+    said_mark = models.CharField(max_length=60, blank=True)
+    said_at = models.DateTimeField(null=True, blank=True)
+    cleared_at = models.DateTimeField(null=True, blank=True)
+    clear_said_at = models.DateTimeField(null=True, blank=True)
+    claim = models.CharField(max_length=32, blank=True)
+    claimed_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "alerts"
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["channel", "key"],
+                condition=Q(cleared_at=None),
+                name="one_open_alert_per_key",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["channel"], condition=Q(clear_said_at=None), name="alerts_unfinished"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.about}: {self.text}"
+
+
 class ApiKey(AbstractAPIKey):
     """A revocable key of an API client; only its hash is kept. Bound to one partner, or to none."""
 
