@@ -71,7 +71,8 @@ def _fresh_as_promised(attempt: DisbursementRequest, shop: Shop) -> FreshLoan | 
         return None
     refusal = judge(attempt.loan_tracking, fresh, shop)
     if refusal is not None:
-        withdraw_unsent(attempt.pk, why=refusal.sentence, now=shop.now())
+        if not withdraw_unsent(attempt.pk, why=refusal.sentence, now=shop.now()):
+            ask_instead(attempt.pk, why=refusal.sentence, now=shop.now())
         return None
     return fresh
 
@@ -140,6 +141,13 @@ def withdraw_unsent(pk: int, *, why: str, now: datetime) -> bool:
             loan_status=LoanStatus.PENDING,
         )
     return True
+
+
+def ask_instead(pk: int, *, why: str, now: datetime) -> None:
+    """A throttled send may have passed: what may not be sent again now is asked about."""
+    with locked_attempt(pk) as (attempt, loan):
+        if attempt.status == AttemptStatus.SUBMITTING and _may_go_again(attempt, now=now):
+            doubt(attempt, loan, reason=why, details={}, ask_at=now, now=now)
 
 
 def due_again(partner: Partner, *, now: datetime) -> list[int]:
