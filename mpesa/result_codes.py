@@ -48,7 +48,7 @@ def refusal_of(row: ResultCode) -> str:
     if row.code in NEVER_PROOF_OF_FAILURE:
         if row.money_moved == MoneyMoved.NO or row.new_attempt != NewAttempt.NEVER:
             return f"Result {row.code} is never proof that no money moved."
-    elif row.money_moved == MoneyMoved.YES:
+    if row.money_moved == MoneyMoved.YES and row.code != "0":
         return "Only result 0 says that money moved."
     if row.money_moved == MoneyMoved.MAYBE and row.new_attempt in BY_ITSELF:
         return "A payment that may have moved money is never tried again by itself."
