@@ -64,6 +64,7 @@ class HouseMachine(RuleBasedStateMachine):
         self.people = staff()
         for _ in range(self.lenders):
             self.oracle.watch(self.house.open_lender())
+        self.house.rail.deliver = self.overtake
         self.house.rail.victim = self.lender.partner.mpesa_shortcode
         self.is_broken = False
 
@@ -183,6 +184,12 @@ class HouseMachine(RuleBasedStateMachine):
         """Bring a letter from Safaricom's address; what it says counts as evidence."""
         self.oracle.hear(letter)
         return self.house.survive(lambda: self.house.deliver(letter), crash_at=crash_at)
+
+    def overtake(self, letter: Letter) -> None:
+        """A result comes while its request is still waiting for the answer."""
+        seen["a result overtook the answer"] += 1
+        self.oracle.hear(letter)
+        self.house.deliver(letter)
 
     def checked(self, check: object) -> None:
         try:
