@@ -17,6 +17,8 @@ from django.conf import settings
 from django.utils import timezone
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
+from procrastinate.exceptions import UniqueViolation
+from procrastinate.jobs import Status
 
 from disbursements import handover
 from disbursements.ask import ask_one, call_people, doubt_the_dead, due_to_ask, may_ask
@@ -172,7 +174,10 @@ async def free_stalled(context: JobContext, timestamp: int) -> None:
     manager = context.app.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER_SECONDS):
         logger.warning("job %s of a dead worker is taken over", job.call_string)
-        await manager.retry_job(job)
+        try:
+            await manager.retry_job(job)
+        except UniqueViolation:  # a twin waits already, and only for this one's end
+            await manager.finish_job(job, Status.ABORTED, delete_job=True)
 
 
 @app.periodic(cron=EVERY_HOUR)

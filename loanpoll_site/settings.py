@@ -327,6 +327,7 @@ LOGGING = {
         "django": {"handlers": [], "level": _log_level, "propagate": True},
         "django.server": {"handlers": [], "level": _log_level, "propagate": True},
         "axes": {"level": "WARNING"},  # every sign-in is in its table
+        "procrastinate": {"level": "WARNING"},  # else two lines for each job
         # A line per refused request would let a stranger fill the disk; 5xx are kept.
         "django.request": {"level": "ERROR"},
     },

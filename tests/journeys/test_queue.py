@@ -115,7 +115,7 @@ def test_the_work_of_a_killed_worker_is_taken_over(open_stage: Open, hire: Hire)
     stage.sandbox.options(mpesa_latency=0)
     _let_time_pass()
     hire("--concurrency", "4")
-    stage.sandbox.wait_until(lambda: _sweep() or stage.is_done(), seconds=60)
+    stage.sandbox.wait_until(lambda: _is_done_by_sweeps(stage), seconds=60)
 
     assert stage.books().paid == stage.sample.expected_debits
 
@@ -141,7 +141,8 @@ def _let_time_pass() -> None:
     DisbursementRequest.objects.filter(status="submitting").update(last_sent_at=long_ago)
 
 
-def _sweep() -> None:
-    """What each minute brings by itself."""
+def _is_done_by_sweeps(stage: Stage) -> bool:
+    """Hand over at once what each minute brings by itself."""
     for partner in Partner.objects.all():
         handover.partner(Job.SWEEP, partner.pk)
+    return stage.is_done()
