@@ -49,7 +49,8 @@ class MembershipFormSet(_MembershipFormSet):
 
     def clean(self) -> None:
         super().clean()
-        kept = [one for one in self.cleaned_data if one and not one.get("DELETE")]
+        rows = [getattr(form, "cleaned_data", {}) for form in self.forms]
+        kept = [row for row in rows if row and not row.get("DELETE")]
         if kept and self.instance.is_superuser:
             raise ValidationError("A superuser cannot be bound to a partner.")
 
