@@ -12,6 +12,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from disbursements.alerts.attending import attended
 from disbursements.models import AttemptStatus, DisbursementRequest, SyncRun, TriggeredBy
 from disbursements.rehearse import rehearse_for
 from disbursements.reports import FetchReport, PartnerProcess, ProcessReport, SyncReport
@@ -59,6 +60,7 @@ def run_process(
     return report
 
 
+@attended
 def run_sync(
     *,
     triggered_by: TriggeredBy,
