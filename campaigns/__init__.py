@@ -1,0 +1,1 @@
+"""Campaigns that try to break Loan Poll: faults, kills, races, chance, nonsense."""
