@@ -129,12 +129,7 @@ def lenders(*, holiday: int, working_days: str) -> list[Lender]:
                 "loan_limit": "50000",
             },
         ),
-        Lender(
-            slug="subira",
-            name="Subira Sacco (paused)",
-            shortcode="600304",
-            partner={"is_paused": True, "pause_reason": "float audit until noon"},
-        ),
+        Lender(slug="subira", name="Subira Sacco (paused)", shortcode="600304"),
         Lender(slug="boresha", name="Boresha Credit (stopped)", shortcode="600305"),
         Lender(
             slug="akiba",

@@ -15,7 +15,7 @@ from loans.approvals import approve_loan
 from loans.holding import hold_loan
 from loans.models import LoanStatus
 from partners.models import Partner
-from partners.pausing import pause_all, resume_all
+from partners.pausing import pause_all, pause_partner, resume_all
 
 Scene = Callable[[Stage], None]
 NEW_PHONE = "0710 900900"
@@ -39,6 +39,8 @@ def morning(stage: Stage) -> None:
         now=timezone.now(),
     )
     _approve(stage, "approved_by_person")
+    subira = Partner.objects.get(slug="subira")
+    pause_partner(subira, by="admin", reason="float audit until noon", now=timezone.now())
     stage.teller.follow()
     stage.run_pass()
 
