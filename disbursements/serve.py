@@ -92,6 +92,8 @@ def process_for(partner: Partner, orders: Orders) -> PartnerProcess:
 
 
 def _process(partner: Partner, orders: Orders, report: PartnerProcess) -> None:
+    # First of all: a letter whose reader died may stop the shortcode (reliability.md S20).
+    apply_unread_callbacks(partner)
     gate = decide_for(partner)
     report.waiting_because = gate.sentence if gate else ""
     if partner.is_mpesa_configured:  # without M-Pesa, loans are found and shown, and none is paid
@@ -104,7 +106,6 @@ def _move_money(partner: Partner, orders: Orders, report: PartnerProcess, *, is_
     if is_open:
         _pay(partner, orders, report)
     if orders.loan_id is None and not _is_over(orders, report):
-        apply_unread_callbacks(partner)
         report.asked = ask_the_silent(partner, mpesa, deadline=orders.deadline)
         ask_balance_if_short(partner, mpesa, now=timezone.now())
         record_paid(partner, mifos, deadline=orders.deadline)
