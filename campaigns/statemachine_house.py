@@ -75,7 +75,9 @@ class House:
     def open_lender(self, **columns: Any) -> Lender:
         """Add a lender that pays its one product by itself."""
         lender = Lender(self, Tenant(self.clock, self.fuse), make_partner(**columns))
-        self.rail.floats[lender.partner.mpesa_shortcode] = Decimal(1_000_000)
+        partner = lender.partner
+        self.rail.floats[partner.mpesa_shortcode] = Decimal(1_000_000)
+        self.rail.keys[partner.mpesa_shortcode] = partner.mpesa_consumer_key
         self.lenders.append(lender)
         return lender
 
@@ -246,6 +248,16 @@ class InlineExecutor:
         return future
 
 
+class KeptConnection:
+    """The connection as the threads of a pass see it; the only thread does not close it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(connection, name)
+
+    def close(self) -> None:
+        """Stay open for the next piece of work."""
+
+
 class Listener(logging.Handler):
     """Hears of every error that the product caught and only logged."""
 
@@ -279,7 +291,7 @@ def stand_ins(house: House) -> Iterator[tuple[str, Any]]:
     for room in TIMED_ROOMS:
         yield f"{room}.time", by_hand
     yield "partners.overlap.ThreadPoolExecutor", InlineExecutor
-    yield "partners.overlap._with_own_connection", lambda function, item: function(item)
+    yield "partners.overlap.connection", KeptConnection()
 
     def mifos(partner: Partner) -> TenantClient:
         return house.lender_of(partner).mifos

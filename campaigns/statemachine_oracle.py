@@ -249,6 +249,8 @@ class Oracle:
         """Check every invariant that rows and ledgers can show."""
         if self.noticed:
             raise self.noticed[0]
+        strange = self.house.rail.strange_tokens
+        require(not strange, "S4", f"{strange} paid with another app's token")
         require(not self.house.swallowed, "X0", "".join(self.house.swallowed[:1]))
         partners = [each.partner.pk for each in self.house.lenders]
         loans = {row.pk: row for row in LoanTracking.objects.filter(partner__in=partners)}

@@ -272,8 +272,6 @@ class HouseMachine(RuleBasedStateMachine):
         ).filter(loan_tracking__review_reason="")
         names = ("next_query_at", "next_record_at", "resend_at")
         times = [getattr(each, name) for each in attempts for name in names]
-        failed = LoanTracking.objects.filter(partner__in=partners, status="failed")
-        times += list(failed.values_list("next_attempt_at", flat=True))
         dead = [each.last_sent_at + timedelta(minutes=6) for each in attempts if each.last_sent_at]
         return [at for at in times if at is not None] or dead
 
@@ -294,7 +292,7 @@ class HouseMachine(RuleBasedStateMachine):
             case "pending_disbursement":
                 return not row.hold_reason or row.hold_reason in GATE_HOLDS
             case "failed":
-                return row.next_attempt_at is not None
+                return bool(row.next_attempt_at) and row.next_attempt_at <= self.house.clock.now()
         return False
 
     def at_the_end(self) -> None:
