@@ -143,7 +143,7 @@ def _why_not_release(case: Case) -> str:
 def _why_not_reread(case: Case) -> str:
     if case.loan.status in {LoanStatus.PENDING, LoanStatus.CANCELLED}:
         return ""
-    return "only a loan that was not sent is read again; `reconcile` compares the others."
+    return "only a loan that was not sent is read again; reconciling compares the others."
 
 
 def _why_not_cycle(case: Case) -> str:

@@ -119,7 +119,7 @@ def _facts(case: Case) -> dict[str, str]:
     loan = case.loan
     return {
         "money": money(payout(loan), loan.currency),
-        "who": masked_phone(loan.phone_number),
+        "who": masked_phone(loan.phone_number).replace(" ", "\u00a0"),  # on one line
         "loan": str(loan.loan_id),
     }
 

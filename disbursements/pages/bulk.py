@@ -202,6 +202,7 @@ def context_of(
         **frame(found, now=now, room="loans"),
         "choice": choice,
         "verb": VERBS[choice.kind.name],
+        "total": money(choice.total),
         "rows": [
             row_of(case.loan, case.attempts, by_partner.get(case.loan.partner_id), now=now)
             for case in choice.cases

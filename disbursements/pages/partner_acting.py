@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -32,7 +33,10 @@ from partners.history import write_down
 from partners.models import Partner
 from partners.pausing import pause_partner, resume_partner
 
+VIEW = "partners.view_partner"
 CHANGE = "partners.change_partner"
+# Asking a partner's systems moves nothing: whoever acts on loans or partners may.
+OPERATE = (HOLD, CHANGE)
 Switch = Callable[[Partner, str, str, datetime], bool]
 
 
@@ -42,8 +46,8 @@ class PartnerKind:
 
     name: str
     label: str
-    permission: str
     why_not: Callable[[Standing], str]
+    permissions: tuple[str, ...] = (CHANGE,)
     title: str = ""
     what: str = ""
     switch: Switch | None = None
@@ -80,13 +84,12 @@ PARTNER_KINDS: dict[str, PartnerKind] = {
     kind.name: kind
     for kind in (
         PartnerKind(
-            name="test", label="Test connection", permission=HOLD, why_not=lambda standing: ""
+            name="test", label="Test connection", permissions=OPERATE, why_not=lambda standing: ""
         ),
-        PartnerKind(name="poll", label="Poll now", permission=HOLD, why_not=_why_not_poll),
+        PartnerKind(name="poll", label="Poll now", permissions=OPERATE, why_not=_why_not_poll),
         PartnerKind(
             name="pause",
             label="Pause payouts",
-            permission=CHANGE,
             why_not=lambda standing: "it is paused." if standing.partner.is_paused else "",
             title="Pause the payouts of {name}",
             what="Nothing new is paid until somebody resumes. What is under way is settled and "
@@ -96,7 +99,6 @@ PARTNER_KINDS: dict[str, PartnerKind] = {
         PartnerKind(
             name="resume",
             label="Resume payouts",
-            permission=CHANGE,
             why_not=lambda standing: "" if standing.partner.is_paused else "it is not paused.",
             title="Resume the payouts of {name}",
             what="The next pass pays what waits, if nothing else holds it.",
@@ -105,7 +107,6 @@ PARTNER_KINDS: dict[str, PartnerKind] = {
         PartnerKind(
             name="reset",
             label="Let the shortcode pay again",
-            permission=CHANGE,
             why_not=_why_not_reset,
             title="Let shortcode {shortcode} pay again",
             what="Correct its cause first: each further refusal helps to lock the initiator. "
@@ -130,15 +131,19 @@ def partner_actions(standing: Standing, user: Viewer) -> list[tuple[PartnerKind,
             ),
         )
         for kind in PARTNER_KINDS.values()
-        if user.has_perm(kind.permission) and not kind.why_not(standing)  # type: ignore[union-attr]  # every user has it
+        if _may(user, kind.permissions) and not kind.why_not(standing)
     ]
+
+
+def _may(user: Viewer, permissions: tuple[str, ...]) -> bool:
+    return any(user.has_perm(one) for one in permissions)  # type: ignore[union-attr]  # every user has it
 
 
 def partner_page(kind: PartnerKind) -> View:
     """Return the page that asks for a reason and does `kind`."""
 
     @require_http_methods(ASKS)
-    @staff_page(kind.permission)
+    @staff_page(CHANGE)
     def act(request: HttpRequest, slug: str) -> HttpResponseBase:
         standing = _standing(request, slug)
         form = ReasonForm(request.POST if request.method == "POST" else None)
@@ -173,10 +178,10 @@ def carry_out(kind: PartnerKind, standing: Standing, reason: str, request: HttpR
 
 
 @require_POST
-@staff_page(HOLD)
+@staff_page(VIEW)
 def test_partner(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Look whether Mifos X and M-Pesa can be served for this partner. Reads only."""
-    standing, now = _standing(request, slug), timezone.now()
+    standing, now = _operated(request, slug), timezone.now()
     partner = Partner.objects.get(pk=standing.partner.pk)  # with its secrets
     findings = check_access(partner, now=now)
     context = {
@@ -191,10 +196,10 @@ def test_partner(request: HttpRequest, slug: str) -> HttpResponseBase:
 
 
 @require_POST
-@staff_page(HOLD)
+@staff_page(VIEW)
 def poll_partner(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Read this partner's waiting loans now. Pays nothing: the next pass does."""
-    standing = _standing(request, slug)
+    standing = _operated(request, slug)
     if why_not := _why_not_poll(standing):
         messages.warning(request, f"Not polled: {why_not}")
         return redirect("partners")
@@ -205,6 +210,12 @@ def poll_partner(request: HttpRequest, slug: str) -> HttpResponseBase:
         waiting, new = counted(found.approved, "approved loan"), counted(found.new_loans, "new one")
         messages.success(request, f"{found.partner}: {waiting} in Mifos X, {new}.")
     return redirect(f"{reverse('partners')}#{slug}")
+
+
+def _operated(request: HttpRequest, slug: str) -> Standing:
+    if not _may(request.user, OPERATE):
+        raise PermissionDenied
+    return _standing(request, slug)
 
 
 def _standing(request: HttpRequest, slug: str) -> Standing:

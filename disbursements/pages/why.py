@@ -138,7 +138,7 @@ def _held(facts: LoanFacts, now: datetime) -> str:
     reason = HoldReason(facts.hold_reason)
     said = facts.error_message or HOLD_SHORT.get(reason, str(reason.label))
     if reason == HoldReason.HELD_BY_STAFF and facts.staff_hold:
-        said = f"Held by {facts.staff_hold}"
+        said = facts.staff_hold  # it says itself who held or declined it
     if reason == HoldReason.NOT_DUE and facts.expected_on:
         return f"Due on {facts.expected_on.day} {facts.expected_on:%b %Y}. {HOLD_NEXT[reason]}"
     following = HOLD_NEXT.get(reason, BY_HAND)

@@ -60,7 +60,7 @@ def attempt(status: AttemptStatus, **others: object) -> AttemptFacts:
             "The partner's daily limit is used up. Looked at again on 24 Nov 00:41.",
         ),
         (
-            facts(hold_reason="held_by_staff", staff_hold="J. Otieno: client asked"),
+            facts(hold_reason="held_by_staff", staff_hold="Held by J. Otieno: client asked"),
             "Held by J. Otieno: client asked. An operator must release it.",
         ),
         (

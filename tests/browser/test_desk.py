@@ -42,13 +42,23 @@ def test_a_phone_number_opens_its_loan(desk: Page, loans: Loans, phone: str):
 
 
 def test_a_filter_applies_at_once_and_its_chip_takes_it_away(desk: Page):
-    desk.get_by_label("Status", exact=True).select_option("Pending")
-    expect(desk.locator("#loans tbody tr")).to_have_count(1)
-    assert desk.url.endswith("/loan-tracking?status=pending")
+    desk.get_by_label("Date", exact=True).select_option("Today")
+    desk.wait_for_url("**/loan-tracking?when=today")
 
-    desk.get_by_role("link", name="Status: Pending").click()
+    desk.get_by_role("link", name="Found: today").click()
 
     expect(desk.locator("#loans tbody tr")).to_have_count(3)
+
+
+def test_several_statuses_apply_when_their_list_closes(desk: Page):
+    desk.locator("#status summary").click()
+    desk.get_by_label("Pending").check()
+    desk.get_by_label("Disbursed").check()
+    desk.keyboard.press("Escape")
+
+    expect(desk.locator("#loans tbody tr")).to_have_count(2)
+    assert desk.url.endswith("/loan-tracking?status=pending&status=disbursed")
+    expect(desk.get_by_role("link", name="Status: Pending")).to_be_visible()
 
 
 def test_a_card_shows_the_loans_it_counts(desk: Page):
@@ -101,7 +111,8 @@ def test_everything_works_without_javascript(chromium: Browser, live_server: Any
     page.get_by_label("User name").fill("jane.o")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    page.get_by_label("Status", exact=True).select_option("Disbursed")
+    page.locator("#status summary").click()
+    page.get_by_label("Disbursed").check()
     page.get_by_role("button", name="Apply").click()
     expect(page.locator("#loans tbody tr")).to_have_count(1)
     page.get_by_label("Search").fill("10482")

@@ -209,6 +209,7 @@ TABLES: dict[str, Table] = {
     "disbursements.disbursementrequest": Table(),
     "disbursements.reviewresolution": Table(),
     "disbursements.syncrun": Table(is_house_wide=True),
+    "disbursements.alert": Table(is_house_wide=True),
     "disbursements.apikey": Table(view=ADMINISTRATORS, add=ADMINISTRATORS, change=ADMINISTRATORS),
     "mpesa.resultcode": Table(add=ADMINISTRATORS, change=ADMINISTRATORS, is_house_wide=True),
     "mpesa.shortcode": Table(is_house_wide=True),

@@ -208,7 +208,7 @@
     "?": () => help.showModal(),
   };
   document.addEventListener("keydown", (event) => {
-    const typing = event.target.closest("input, select, textarea, dialog");
+    const typing = event.target.closest("input:not([type=checkbox], [type=radio]), select, textarea, dialog");
     if (typing || event.ctrlKey || event.metaKey || event.altKey || !keysOn.checked) return;
     if (goTo && event.key in places) { rooms[places[event.key]].click(); return; }
     goTo = event.key === "g";

@@ -1,0 +1,172 @@
+"""Every page and state of the desk: how to get there. Screenshots and axe both walk this list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from playwright.sync_api import Page
+
+from tests.browser.scene import PASSWORD, Scene
+
+Walk = Callable[[Page, Scene], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One page in one state. Without a `user` nobody is signed in."""
+
+    name: str
+    walk: Walk
+    user: str = "jane.o"
+
+
+def sign_in(page: Page, user: str) -> None:
+    """Sign in, in a browser that nobody is signed in to."""
+    page.goto("/accounts/login/")
+    page.get_by_label("User name").fill(user)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/loan-tracking")
+
+
+def at(address: str) -> Walk:
+    """Return the way to an address. `{key}` is the number of the loan of that name."""
+
+    def walk(page: Page, scene: Scene) -> None:
+        numbers = {key: loan.pk for key, loan in scene.loans.items()}
+        page.goto(address.format(**numbers))
+
+    return walk
+
+
+def _select(page: Page, scene: Scene) -> None:
+    page.goto("/loan-tracking?status=failed")
+    for box in page.get_by_role("checkbox", name="Select loan").all()[:2]:
+        box.check()
+
+
+def _statuses(page: Page, scene: Scene) -> None:
+    page.goto("/loan-tracking?status=failed")
+    page.locator("#status summary").click()
+
+
+def _views(page: Page, scene: Scene) -> None:
+    page.goto("/loan-tracking?status=pending&partner=umoja")
+    page.get_by_text("Save or delete").click()
+
+
+def _keys(page: Page, scene: Scene) -> None:
+    page.goto("/loan-tracking?status=failed")
+    page.keyboard.press("?")
+
+
+def _stale(page: Page, scene: Scene) -> None:
+    page.goto("/loan-tracking?status=failed")
+    page.route("**/changes*", lambda route: route.fulfill(status=503))
+    page.locator("#live").click()
+    page.locator("#live").click()
+    page.get_by_text("Could not refresh").first.wait_for()
+
+
+def _whynot(page: Page, scene: Scene) -> None:
+    at("/loan-tracking/{unknown}")(page, scene)
+    page.get_by_text("What is not possible now, and why").click()
+
+
+def _refused(page: Page, scene: Scene) -> None:
+    at("/loan-tracking/{unknown}/resolve")(page, scene)
+    page.get_by_label("paid", exact=True).check()
+    page.get_by_label("Reason").fill("Line 214 of the statement")
+    page.get_by_role("button", name="Propose").click()
+
+
+def _bulk(page: Page, scene: Scene) -> None:
+    keys = ("failed", "failed 2001", "unknown", "disbursed")
+    chosen = "&".join(f"loan={scene.loans[key].pk}" for key in keys)
+    page.goto(f"/loan-tracking/bulk/retry?{chosen}")
+
+
+def _bulk_done(page: Page, scene: Scene) -> None:
+    chosen = "&".join(f"loan={scene.loans[key].pk}" for key in ("unknown", "proposed"))
+    page.goto(f"/loan-tracking/bulk/ask?{chosen}")
+    page.get_by_label("Reason").fill("The clients phoned")
+    page.get_by_role("button", name="Ask M-Pesa about 2 loans").click()
+    page.get_by_role("heading", name="2 of 2 done").wait_for()
+
+
+def _passes(page: Page, scene: Scene) -> None:
+    page.goto("/partners")
+    page.get_by_text("The last passes").first.click()
+
+
+def _test(page: Page, scene: Scene) -> None:
+    page.goto("/partners")
+    page.get_by_role("button", name="Test connection of Umoja Sacco").click()
+
+
+def _numbers(page: Page, scene: Scene) -> None:
+    page.goto("/charts")
+    page.get_by_text("The numbers").first.click()
+
+
+def _wrong(page: Page, scene: Scene) -> None:
+    page.goto("/accounts/login/")
+    page.get_by_label("User name").fill("jane.o")
+    page.get_by_label("Password").fill("not-it")
+    page.get_by_role("button", name="Sign in").click()
+
+
+PLACES = (
+    Place(name="list", walk=at("/loan-tracking")),
+    Place(name="list-selected", walk=_select),
+    Place(name="list-statuses", walk=_statuses),
+    Place(name="list-views", walk=_views),
+    Place(name="list-keys", walk=_keys),
+    Place(name="list-stale", walk=_stale),
+    Place(
+        name="list-filtered",
+        walk=at("/loan-tracking?status=failed&status=needs_review&q=amount:>5000"),
+    ),
+    Place(name="list-no-match", walk=at("/loan-tracking?q=nobody+of+this+name&when=today")),
+    Place(name="list-not-understood", walk=at("/loan-tracking?status=paied&q=amount:lots")),
+    Place(name="list-viewer", walk=at("/loan-tracking?status=failed"), user="vera.w"),
+    Place(name="loan-unknown", walk=at("/loan-tracking/{unknown}")),
+    Place(name="loan-why-not", walk=_whynot),
+    Place(name="loan-proposed", walk=at("/loan-tracking/{proposed}")),
+    Place(name="loan-not-recorded", walk=at("/loan-tracking/{not_recorded}")),
+    Place(name="loan-double", walk=at("/loan-tracking/{double}")),
+    Place(name="loan-undone", walk=at("/loan-tracking/{undone}")),
+    Place(name="loan-approval", walk=at("/loan-tracking/{approval}")),
+    Place(name="loan-held", walk=at("/loan-tracking/{held}")),
+    Place(name="loan-failed", walk=at("/loan-tracking/{failed}")),
+    Place(name="loan-disbursed", walk=at("/loan-tracking/{disbursed}")),
+    Place(name="loan-cancelled", walk=at("/loan-tracking/{cancelled}")),
+    Place(name="loan-viewer", walk=at("/loan-tracking/{failed}"), user="vera.w"),
+    Place(name="ask-retry", walk=at("/loan-tracking/{failed}/retry")),
+    Place(name="ask-approve", walk=at("/loan-tracking/{approval}/approve")),
+    Place(name="ask-approve-own", walk=at("/loan-tracking/{mine}/approve")),
+    Place(name="ask-resolve", walk=at("/loan-tracking/{unknown}/resolve")),
+    Place(name="ask-resolve-refused", walk=_refused),
+    Place(name="ask-confirm", walk=at("/loan-tracking/{proposed}/confirm")),
+    Place(name="ask-hold", walk=at("/loan-tracking/{ready}/hold")),
+    Place(name="bulk-retry", walk=_bulk),
+    Place(name="bulk-nothing", walk=at("/loan-tracking/bulk/hold")),
+    Place(name="bulk-done", walk=_bulk_done),
+    Place(name="partners", walk=at("/partners"), user="ann.k"),
+    Place(name="partners-passes", walk=_passes, user="ann.k"),
+    Place(name="partner-test", walk=_test, user="ann.k"),
+    Place(name="partner-pause", walk=at("/partners/umoja/pause"), user="ann.k"),
+    Place(name="charts", walk=at("/charts")),
+    Place(name="charts-numbers", walk=_numbers),
+    Place(name="missing", walk=at("/loan-tracking/999999")),
+    Place(name="refused", walk=at("/partners/umoja/pause"), user="vera.w"),
+    Place(name="sign-in", walk=at("/accounts/login/"), user=""),
+    Place(name="sign-in-wrong", walk=_wrong, user=""),
+)
+# Before the scene is built: the first minutes of an installation.
+EMPTY_PLACES = (
+    Place(name="empty-list", walk=at("/loan-tracking")),
+    Place(name="empty-partners", walk=at("/partners")),
+    Place(name="empty-charts", walk=at("/charts")),
+)
