@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from disbursements import ask
 from disbursements.ask import (
     ask_one,
     ask_the_silent,
@@ -203,3 +204,19 @@ def test_an_attempt_without_a_send_time_counts_from_its_row():
     attempt = silent(last_sent_at=None, first_not_found_at=NOW, created_at=NOW)
 
     assert next_question_at(attempt, now=NOW) == NOW + timedelta(minutes=5)
+
+
+def test_an_answer_that_comes_just_before_the_doubt_wins(monkeypatch):
+    attempt = silent(status=AttemptStatus.SUBMITTING, sends_in_doubt=1)
+    locked = ask.locked_attempt
+
+    def meanwhile(pk: int) -> Any:
+        DisbursementRequest.objects.update(status=AttemptStatus.ACCEPTED)
+        return locked(pk)
+
+    monkeypatch.setattr(ask, "locked_attempt", meanwhile)
+
+    doubt_the_dead(attempt.partner, now=NOW)
+
+    attempt.refresh_from_db()
+    assert attempt.status == AttemptStatus.ACCEPTED

@@ -545,3 +545,37 @@ def test_a_dry_run_says_what_would_be_paid_and_writes_nothing(partner, peers, mo
     assert run_sync(triggered_by=BY, dry_run=True).run_id is None
     mifos.loans[loans["new"].loan_id] = MifosUnreachable("away")
     assert run_process(triggered_by=BY, dry_run=True, loan_id=loans["new"].loan_id).results[0].error
+
+
+def test_a_loan_that_another_pass_claimed_while_we_read_keeps_its_status(partner, mifos, mpesa):
+    loan = make_loan(partner)
+    mifos.know(loan, is_top_up=True)
+    shop = make_shop(partner, mifos, mpesa)
+    LoanTracking.objects.update(status=LoanStatus.PROCESSING)
+
+    pay_loan(loan.pk, shop)
+
+    assert (again(loan).status, again(loan).hold_reason) == (LoanStatus.PROCESSING, "")
+
+
+@real
+def test_a_closed_shop_begins_no_other_loan(partner, peers):
+    mifos, mpesa = peers
+    Partner.objects.update(mifos_concurrency=1)
+    for _ in range(3):
+        mifos.know(make_loan(partner))
+    mpesa.pay_answers.append(MpesaNotSent("no way out"))
+
+    [result] = run_process(triggered_by=BY).results
+
+    assert (len(result.loans), result.error) == (1, "no way out")
+
+
+def test_an_approval_after_the_business_date_would_be_refused(partner, mifos):
+    tomorrow = TODAY + timedelta(days=1)
+    fresh = fresh_of(make_loan(partner), approved_on=tomorrow)
+
+    refusal = Preflight.read(partner, mifos, now=NOW).refusal(fresh)
+
+    assert refusal is not None
+    assert (refusal.hold, refusal.retry_on) == (HoldReason.APPROVED_IN_FUTURE, tomorrow)

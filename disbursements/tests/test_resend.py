@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from disbursements.models import AttemptStatus, DisbursementRequest
-from disbursements.resend import due_again, give_up, send_again
+from disbursements.resend import due_again, give_up, send_again, send_due_again
 from disbursements.shop import Shop
 from disbursements.tests.making import make_attempt, make_loan, make_partner, make_product
 from disbursements.tests.peers import FakeMifos, FakeMpesa, make_shop
@@ -237,3 +237,15 @@ def test_a_loan_in_review_is_not_sent_again():
     LoanTracking.objects.update(review_reason="result_mismatch")
 
     assert scene.again().send_count == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_all_that_is_due_is_sent_again_until_the_shop_closes():
+    scene = Scene(NOT_SENT)
+
+    assert [
+        report.disbursement_id for report in send_due_again(scene.shop, [scene.attempt.pk])
+    ] == [scene.attempt.pk]
+    closed = scene.shop
+    closed.close("over")
+    assert list(send_due_again(closed, [scene.attempt.pk])) == []
