@@ -16,7 +16,7 @@ from django.template.response import SimpleTemplateResponse
 from django.test import Client
 from django.utils import timezone
 
-from disbursements.models import ApiKey, ReviewResolution, StaffAction, SyncRun
+from disbursements.models import Alert, ApiKey, ReviewResolution, StaffAction, SyncRun
 from disbursements.tests.machines import key_for, stand_in
 from disbursements.tests.making import (
     make_attempt,
@@ -127,6 +127,9 @@ def _one_of_everything(partner: Partner) -> dict[str, str]:
         ),
         SyncRun.objects.create(command="scheduled_loan_sync", triggered_by="api", started_at=now),
         key,
+        Alert.objects.create(
+            channel="mail", kind="loan_review", key="k", about="a", text="t", opened_at=now
+        ),
         request,
         MpesaCallback.objects.create(
             kind="payment_result", request=request, body="{}", received_at=now
