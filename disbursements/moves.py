@@ -44,9 +44,8 @@ class Move:
 @contextmanager
 def locked_attempt(pk: int) -> Iterator[tuple[DisbursementRequest, LoanTracking]]:
     """Give the attempt and its loan as committed, the loan locked until the block ends."""
-    loan_pk = DisbursementRequest.objects.values_list("loan_tracking_id", flat=True).get(pk=pk)
     with transaction.atomic():
-        loan = lock_loan(loan_pk)
+        loan = lock_loan(attempts=pk)
         attempt = DisbursementRequest.objects.get(pk=pk)
         yield attempt, loan
 

@@ -21,7 +21,7 @@ from loans.eligibility import Refusal, refusal_for
 from loans.models import LoanStatus, LoanTracking
 from loans.refresh import cancel, take_facts
 from loans.rules import facts_of, rules_of
-from loans.terms import columns_of_client, columns_of_loan
+from loans.terms import changed_terms, columns_of_client, columns_of_loan
 from mifos.client import MifosError
 from mpesa.client import (
     MpesaCredentials,
@@ -71,7 +71,7 @@ def pay_loan(pk: int, shop: Shop) -> LoanReport:
     for _ in range(READS_BEFORE_GIVING_UP):
         try:
             fresh = read_fresh(shop.mifos, loan.loan_id)
-            why_not = take_fresh(pk, fresh, shop) or prepare(shop)
+            why_not = take_fresh(loan, fresh, shop) or prepare(shop)
         except LoanGone:
             cancel(pk, None, now=shop.now())
             return report_held(loan, "Mifos X no longer knows this loan")
@@ -91,20 +91,29 @@ def pay_loan(pk: int, shop: Shop) -> LoanReport:
     return report_held(loan, "The pace kept it waiting; the next pass pays it")
 
 
-def take_fresh(pk: int, fresh: FreshLoan, shop: Shop) -> str:
+def take_fresh(loan: LoanTracking, fresh: FreshLoan, shop: Shop) -> str:
     """Write what Mifos X just said, and the hold that follows. Returns why not, or nothing."""
     now = shop.now()
     if not fresh.loan.waiting_for_disbursal:
-        cancel(pk, fresh.loan, now=now)
+        cancel(loan.pk, fresh.loan, now=now)
         return "It no longer waits in Mifos X"
-    loan = take_facts(pk, fresh_columns(fresh), now=now)
-    refusal = judge(loan, fresh, shop)
+    refusal = _refusal_after(loan, fresh, shop, now=now)
     if refusal is not None or loan.hold_reason:
         with transaction.atomic():
-            loan = lock_loan(pk)
+            loan = lock_loan(loan.pk)
             if loan.status == LoanStatus.PENDING:
                 set_hold(loan, refusal, actor="system", now=now)
     return refusal.sentence if refusal else ""
+
+
+def _refusal_after(
+    loan: LoanTracking, fresh: FreshLoan, shop: Shop, *, now: datetime
+) -> Refusal | None:
+    columns = fresh_columns(fresh)
+    if not loan.hold_reason and not changed_terms(loan, columns):
+        # Nothing new: the claim judges it by our own rules, inside its locks.
+        return shop.preflight.refusal(fresh)
+    return judge(take_facts(loan.pk, columns, now=now), fresh, shop)
 
 
 def fresh_columns(fresh: FreshLoan) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from disbursements.floats import FLOAT_SHORT_CODE, take_balance
 from disbursements.models import DisbursementRequest
 from disbursements.verdicts import Proof, Verdict, verdict_of_payment, verdict_of_status
 from mpesa.models import CallbackKind, MpesaCallback, MpesaRequest
-from mpesa.result_codes import meaning_of
+from mpesa.result_codes import Meaning, meaning_of
 from mpesa.results import (
     PaymentResult,
     UnreadableCallback,
@@ -130,22 +130,28 @@ def _apply_answer(
 def _apply_result(callback: MpesaCallback, attempt: DisbursementRequest, *, now: datetime) -> str:
     """Apply a B2C result: to its loan first, then to the shortcode, as every other writer does."""
     result = read_payment_result(callback.body)
-    verdict = verdict_of_payment(result, promise_of(attempt), meaning_of(result.code))
+    meaning = meaning_of(result.code)
+    verdict = verdict_of_payment(result, promise_of(attempt), meaning)
     outcome = apply_verdict(attempt.pk, verdict, now=now)
     if verdict.proof != Proof.MISMATCH:
-        _note_on_shortcode(attempt, result, verdict, now=now)
+        _note_on_shortcode(attempt, result, verdict, meaning, now=now)
     return outcome
 
 
 def _note_on_shortcode(
-    attempt: DisbursementRequest, result: PaymentResult, verdict: Verdict, *, now: datetime
+    attempt: DisbursementRequest,
+    result: PaymentResult,
+    verdict: Verdict,
+    meaning: Meaning,
+    *,
+    now: datetime,
 ) -> None:
     place = (attempt.mpesa_environment, attempt.mpesa_shortcode)
     if verdict.proof == Proof.PAID and result.utility_balance is not None:
         note_balance(*place, utility=result.utility_balance, now=now)
     if result.code == FLOAT_SHORT_CODE:
         mark_float_short(*place, now=now)
-    if meaning_of(result.code).stops_shortcode:
+    if meaning.stops_shortcode:
         _stop(*place, result.code, now=now)
 
 

@@ -34,9 +34,10 @@ class EventDraft:
     disbursement_request_id: int | None = None
 
 
-def lock_loan(pk: int) -> LoanTracking:
+def lock_loan(pk: int | None = None, **found_by: int) -> LoanTracking:
     """Return the loan, locked until the transaction ends. Every writer of a loan starts here."""
-    return LoanTracking.objects.select_for_update(of=("self",)).get(pk=pk)
+    wanted = found_by if pk is None else {"pk": pk}
+    return LoanTracking.objects.select_for_update(of=("self",)).get(**wanted)
 
 
 def move_loan(

@@ -6,7 +6,6 @@ import math
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from mpesa.models import Shortcode
@@ -61,10 +60,12 @@ def reset_breaker(environment: str, shortcode: str) -> bool:
 
 def note_balance(environment: str, shortcode: str, *, utility: Decimal, now: datetime) -> bool:
     """Keep the utility balance as of `now`. False when a younger one is known."""
-    shortcode_of(environment, shortcode)
     older = Q(utility_balance_at=None) | Q(utility_balance_at__lte=now)
     noted = _rows(environment, shortcode).filter(older)
-    return noted.update(utility_balance=utility, utility_balance_at=now) == 1
+    if noted.update(utility_balance=utility, utility_balance_at=now) == 1:
+        return True
+    is_younger_known = shortcode_of(environment, shortcode).utility_balance_at is not None
+    return not is_younger_known and note_balance(environment, shortcode, utility=utility, now=now)
 
 
 def claim_balance_question(
@@ -99,13 +100,13 @@ def reserve_slot(
     if not per_second > 0:
         raise ValueError("the pace must be above zero payments a second")
     gap = timedelta(microseconds=math.ceil(1_000_000 / per_second))
-    row_id = shortcode_of(environment, shortcode).pk
-    # SQLite knows no row lock; there BEGIN IMMEDIATE makes the whole block exclusive.
-    with transaction.atomic():
-        row = Shortcode.objects.select_for_update().only("next_slot_at").get(pk=row_id)
-        slot = _next_slot(row.next_slot_at, gap=gap, now=now)
-        Shortcode.objects.filter(pk=row_id).update(next_slot_at=slot + gap)
-    return slot
+    while True:
+        free_at = shortcode_of(environment, shortcode).next_slot_at
+        slot = _next_slot(free_at, gap=gap, now=now)
+        # Only if nobody took it since: one statement, so no lock outlasts it.
+        untaken = _rows(environment, shortcode).filter(next_slot_at=free_at)
+        if untaken.update(next_slot_at=slot + gap) == 1:
+            return slot
 
 
 def _next_slot(free_at: datetime | None, *, gap: timedelta, now: datetime) -> datetime:

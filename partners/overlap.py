@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -69,16 +70,21 @@ def overlap(
     """
     source = iter(items)
     running: set[Future[Result]] = set()
+    kept = _KeptConnections()
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="overlap") as pool:
-        while True:
-            for item in source:
-                running.add(pool.submit(_with_own_connection, function, item))
-                if len(running) >= workers:
-                    break
-            if not running:
-                return
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            yield from _results(done)
+        try:
+            while True:
+                for item in source:
+                    running.add(pool.submit(_with_own_connection, function, item, kept))
+                    if len(running) >= workers:
+                        break
+                if not running:
+                    return
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from _results(done)
+        finally:
+            wait(running)
+            kept.close()
 
 
 def _results(done: set[Future[Result]]) -> Iterator[Result]:
@@ -89,9 +95,32 @@ def _results(done: set[Future[Result]]) -> Iterator[Result]:
             logger.exception("one piece of work failed; the others go on")
 
 
-def _with_own_connection(function: Callable[[Item], Result], item: Item) -> Result:
+class _KeptConnections:
+    """SQLite's connections of the threads: one for each thread, not a new one for each item."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, BaseDatabaseWrapper] = {}
+
+    def keep(self) -> None:
+        """Keep this thread's connection until the end."""
+        if threading.get_ident() not in self._kept:
+            wrapper = connections[DEFAULT_DB_ALIAS]
+            wrapper.inc_thread_sharing()  # `close` comes from another thread
+            self._kept[threading.get_ident()] = wrapper
+
+    def close(self) -> None:
+        """Close them all, when no thread works any more."""
+        for wrapper in self._kept.values():
+            wrapper.close()
+
+
+def _with_own_connection(
+    function: Callable[[Item], Result], item: Item, kept: _KeptConnections
+) -> Result:
     try:
         return function(item)
     finally:
-        if not connection.in_atomic_block:
-            connection.close()
+        if connection.vendor == "sqlite":
+            kept.keep()
+        elif not connection.in_atomic_block:
+            connection.close()  # back to the pool
