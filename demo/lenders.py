@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sandbox.credentials import security_credential
@@ -106,71 +106,74 @@ def _product(number: int) -> Json:
     }
 
 
+ONE_BY_ONE = {"mifos_concurrency": 1}
+NOT_SET_UP = dict.fromkeys(MPESA_COLUMNS)
+LENDERS = [
+    Lender(slug="umoja", name="Umoja Sacco", shortcode="600301"),
+    Lender(slug="tumaini", name="Tumaini MFI", shortcode="600302", era="2026"),
+    Lender(
+        slug="kikomo",
+        name="Kikomo Sacco (small limits)",
+        shortcode="600303",
+        era="1.8",
+        partner={
+            **ONE_BY_ONE,
+            "daily_limit": "20000",
+            "client_daily_limit": "10000",
+            "loan_limit": "50000",
+        },
+    ),
+    Lender(slug="subira", name="Subira Sacco (paused)", shortcode="600304"),
+    Lender(slug="boresha", name="Boresha Credit (stopped)", shortcode="600305"),
+    Lender(
+        slug="akiba",
+        name="Akiba Sacco (float short)",
+        shortcode="600306",
+        utility=10_000,
+        partner=ONE_BY_ONE,
+    ),
+    Lender(
+        slug="mwalimu",
+        name="Mwalimu Sacco (maker-checker)",
+        shortcode="600307",
+        tenant={"maker_checker": True},
+    ),
+    Lender(
+        slug="ruhusa",
+        name="Ruhusa MFI (no permission)",
+        shortcode="600308",
+        tenant={"permissions": READ_ONLY},
+    ),
+    Lender(
+        slug="taslimu",
+        name="Taslimu Sacco (cash type)",
+        shortcode="600309",
+        partner={"mifos_payment_type_id": CASH_TYPE},
+    ),
+    Lender(
+        slug="tazama",
+        name="Tazama Chama (look only)",
+        shortcode="600310",
+        partner={"mifos_auto_disbursement_enabled": False},
+    ),
+    Lender(
+        slug="mgeni",
+        name="Mgeni Credit (being set up)",
+        shortcode="600311",
+        partner={
+            **NOT_SET_UP,
+            "is_mpesa_configured": False,
+            "mifos_auto_disbursement_enabled": False,
+        },
+    ),
+    Lender(slug="zamani", name="Zamani Chama (closed)", shortcode="600312"),
+]
+
+
 def lenders(*, holiday: int, working_days: str) -> list[Lender]:
     """Return all lenders. `holiday` is a day counted from today; `working_days` as in Mifos X."""
     calendar = {
         "holidays": [{"name": "Founders' day", "from": holiday}],
         "working_days": working_days,
     }
-    not_set_up = dict.fromkeys(MPESA_COLUMNS)
-    one_by_one = {"mifos_concurrency": 1}
-    return [
-        Lender(slug="umoja", name="Umoja Sacco", shortcode="600301"),
-        Lender(slug="tumaini", name="Tumaini MFI", shortcode="600302", era="2026", tenant=calendar),
-        Lender(
-            slug="kikomo",
-            name="Kikomo Sacco (small limits)",
-            shortcode="600303",
-            era="1.8",
-            partner={
-                **one_by_one,
-                "daily_limit": "20000",
-                "client_daily_limit": "10000",
-                "loan_limit": "50000",
-            },
-        ),
-        Lender(slug="subira", name="Subira Sacco (paused)", shortcode="600304"),
-        Lender(slug="boresha", name="Boresha Credit (stopped)", shortcode="600305"),
-        Lender(
-            slug="akiba",
-            name="Akiba Sacco (float short)",
-            shortcode="600306",
-            utility=10_000,
-            partner=one_by_one,
-        ),
-        Lender(
-            slug="mwalimu",
-            name="Mwalimu Sacco (maker-checker)",
-            shortcode="600307",
-            tenant={"maker_checker": True},
-        ),
-        Lender(
-            slug="ruhusa",
-            name="Ruhusa MFI (no permission)",
-            shortcode="600308",
-            tenant={"permissions": READ_ONLY},
-        ),
-        Lender(
-            slug="taslimu",
-            name="Taslimu Sacco (cash type)",
-            shortcode="600309",
-            partner={"mifos_payment_type_id": CASH_TYPE},
-        ),
-        Lender(
-            slug="tazama",
-            name="Tazama Chama (look only)",
-            shortcode="600310",
-            partner={"mifos_auto_disbursement_enabled": False},
-        ),
-        Lender(
-            slug="mgeni",
-            name="Mgeni Credit (being set up)",
-            shortcode="600311",
-            partner={
-                **not_set_up,
-                "is_mpesa_configured": False,
-                "mifos_auto_disbursement_enabled": False,
-            },
-        ),
-        Lender(slug="zamani", name="Zamani Chama (closed)", shortcode="600312"),
-    ]
+    return [replace(each, tenant=calendar) if each.slug == "tumaini" else each for each in LENDERS]

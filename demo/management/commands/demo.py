@@ -25,7 +25,7 @@ from demo.telling import Teller
 from demo.verdict import Verdict, as_json, as_lines, judge
 from loans.models import LoanTracking
 
-END_SECONDS = 60.0  # for what only time brings: second questions, sends, calls for a person
+END_SECONDS = 90.0  # for what only time brings: second questions, sends, calls for a person
 FAST, SLOW = 0.1, 1.5  # seconds until M-Pesa's result comes
 STEPS = 5
 
