@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Count, QuerySet
 from django.utils import timezone
@@ -34,6 +35,9 @@ from partners.models import Partner
 logger = logging.getLogger(__name__)
 SHARE_FOR_PAYING = 0.6
 GLANCE_SECONDS = 0.25  # between two looks for callbacks while a pass waits
+OPEN_STATES = (AttemptStatus.ACCEPTED, AttemptStatus.UNKNOWN, AttemptStatus.PAID)
+REPORTED = ("pk", "status", "transaction_receipt", "result_code", "loan_tracking__error_message")
+REPORTED_AT_ONCE = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,12 +166,14 @@ def _is_over(orders: Orders, report: PartnerProcess) -> bool:
 
 def _wait_for_callbacks(partner: Partner, orders: Orders, report: PartnerProcess) -> None:
     """Linger while payments of this pass await their result, to record them in it too."""
-    sent = [loan.disbursement_id for loan in report.loans if loan.disbursement_id]
+    sent = any(loan.disbursement_id for loan in report.loans)
+    of_this_pass = DisbursementRequest.objects.filter(
+        partner=partner, status__in=OPEN_STATES, last_sent_at__gte=orders.started_at
+    )
     until = time.monotonic() + orders.wait_seconds
     while sent and time.monotonic() < until and not orders.is_out_of_time:
         record_paid(partner, mifos_client(partner), deadline=orders.deadline)
-        open_states = [AttemptStatus.ACCEPTED, AttemptStatus.UNKNOWN, AttemptStatus.PAID]
-        if not DisbursementRequest.objects.filter(pk__in=sent, status__in=open_states).exists():
+        if not of_this_pass.exists():
             return
         time.sleep(GLANCE_SECONDS)
 
@@ -193,25 +199,23 @@ def _waiting(loans: QuerySet[LoanTracking]) -> dict[str, int]:
 
 def _as_they_stand(loans: list[LoanReport]) -> Iterable[LoanReport]:
     """Callbacks may have come since: report each attempt by its present status."""
-    ids = [loan.disbursement_id for loan in loans if loan.disbursement_id]
-    now = {
-        attempt.pk: attempt
-        for attempt in DisbursementRequest.objects.filter(pk__in=ids).select_related(
-            "loan_tracking"
-        )
-    }
-    for loan in loans:
-        attempt = now.get(loan.disbursement_id or 0)
-        yield loan if attempt is None else _updated(loan, attempt)
+    for start in range(0, len(loans), REPORTED_AT_ONCE):
+        some = loans[start : start + REPORTED_AT_ONCE]
+        ids = [loan.disbursement_id for loan in some if loan.disbursement_id]
+        rows = DisbursementRequest.objects.filter(pk__in=ids).values(*REPORTED)
+        now = {row["pk"]: row for row in rows}
+        for loan in some:
+            row = now.get(loan.disbursement_id or 0)
+            yield loan if row is None else _updated(loan, row)
 
 
-def _updated(loan: LoanReport, attempt: DisbursementRequest) -> LoanReport:
+def _updated(loan: LoanReport, row: dict[str, Any]) -> LoanReport:
     return replace(
         loan,
-        outcome=OUTCOMES[AttemptStatus(attempt.status)],
-        receipt=attempt.transaction_receipt,
-        result_code=attempt.result_code,
-        reason=attempt.loan_tracking.error_message,
+        outcome=OUTCOMES[AttemptStatus(row["status"])],
+        receipt=row["transaction_receipt"],
+        result_code=row["result_code"],
+        reason=row["loan_tracking__error_message"],
     )
 
 
