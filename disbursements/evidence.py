@@ -14,6 +14,7 @@ from disbursements.verdicts import Promise, Proof, Verdict
 from loans.audit import note_change
 from loans.models import LoanTracking, ReviewReason
 from loans.review import raise_review_locked
+from mpesa.client import DUPLICATE_OR_INTERNAL
 from mpesa.shortcodes import open_breaker
 
 MONEY_MOVED = frozenset({AttemptStatus.PAID, AttemptStatus.COMPLETED})
@@ -216,6 +217,15 @@ def _not_found(
         note_on_attempt(attempt, first_not_found_at=times[0], last_not_found_at=times[-1])
     note_on_attempt(attempt, next_query_at=_ask_after_not_found(attempt, now=now))
     _note(attempt, loan, verdict.reason, now=now)
+    if attempt.result_code == DUPLICATE_OR_INTERNAL:
+        # Seen and not found: sending again says nothing new (contracts/mpesa.md 2.1).
+        raise_review_locked(
+            loan,
+            ReviewReason.OUTCOME_UNKNOWN,
+            message="M-Pesa refuses the id as a duplicate, and does not find a payment under it",
+            now=now,
+            disbursement_request_id=attempt.pk,
+        )
     return verdict.reason
 
 

@@ -20,6 +20,7 @@ from disbursements.reread import FreshLoan
 from loans.audit import note_change
 from loans.models import LoanStatus, LoanTracking
 from mpesa.client import (
+    DUPLICATE_OR_INTERNAL,
     Accepted,
     MpesaClient,
     MpesaCredentials,
@@ -177,6 +178,8 @@ def _unknown(
         ask_at=now + timedelta(seconds=settings.LOANPOLL_STATUS_QUERY_AFTER),
         now=now,
     )
+    if isinstance(answer, MpesaUnknown) and answer.is_duplicate:
+        note_on_attempt(attempt, result_code=DUPLICATE_OR_INTERNAL, result_description=str(answer))
 
 
 def doubt(
