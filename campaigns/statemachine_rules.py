@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 
@@ -260,20 +260,21 @@ class HouseMachine(RuleBasedStateMachine):
         self.react("world")
 
     def wait_until_due(self) -> None:
-        """Let the time pass until the next thing is due, at least one interval."""
+        """Let time pass until every open payment has something due: then a pass is a step of L1."""
         now = self.house.clock.now()
-        due = min(self.due_times(), default=now)
-        self.house.clock.advance(max((due - now).total_seconds() + 1, 5 * MINUTE))
+        due = max(self.due_times(), default=now)
+        self.house.clock.advance(max((due - now).total_seconds() + 1, 6 * MINUTE))
 
     def due_times(self) -> list[datetime]:
         partners = [each.partner.pk for each in self.house.lenders]
         attempts = DisbursementRequest.objects.filter(
-            partner__in=partners, status__in=["submitting", "accepted", "unknown", "paid"]
-        ).filter(loan_tracking__review_reason="")
+            partner__in=partners,
+            status__in=["submitting", "accepted", "unknown", "paid"],
+            loan_tracking__review_reason="",
+        )
         names = ("next_query_at", "next_record_at", "resend_at")
-        times = [getattr(each, name) for each in attempts for name in names]
-        dead = [each.last_sent_at + timedelta(minutes=6) for each in attempts if each.last_sent_at]
-        return [at for at in times if at is not None] or dead
+        turns = [[getattr(each, name) for name in names] for each in attempts]
+        return [min(at for at in turn if at) for turn in turns if any(turn)]
 
     def restless(self) -> list[str]:
         """Name what still has to be done without a person."""

@@ -192,6 +192,23 @@ def test_a_duplicate_refusal_is_a_question_and_no_failure(world):
     assert world.statuses(book)[1] == ["paid"]
 
 
+def test_an_id_that_is_a_duplicate_and_not_found_is_for_a_person(world):
+    book = world.lender.approve()
+    world.sync(Plan("timeout", "refuses", code="21"))  # refused before there is a transaction
+    world.rail.settle_queued()
+    world.rail.letters.clear()
+    for pause in (6 * MINUTE, HOUR, MINUTE, 6 * MINUTE):
+        world.sync(after=pause)
+        world.answer()
+    for _ in range(3):
+        world.sync(after=2 * HOUR)
+        world.answer()
+
+    assert world.sent == 2
+    assert world.statuses(book)[1] == ["unknown"]
+    assert world.loan(book).review_reason == "outcome_unknown"
+
+
 def test_a_refusal_at_the_gate_of_a_resend_does_not_undo_the_first_doubt(world):
     book = world.lender.approve()
     world.sync(Plan("timeout", "late"))
