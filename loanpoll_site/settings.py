@@ -178,6 +178,11 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
             "max_size": _pool_size,
             "timeout": 20,
         }
+        # A process that sleeps or vanishes inside a transaction would keep its row locks, and all
+        # other passes waiting. Not without the pool: PgBouncer may refuse this start-up option.
+        DATABASES["default"]["OPTIONS"].setdefault(
+            "options", "-c idle_in_transaction_session_timeout=60s"
+        )
 else:
     raise ImproperlyConfigured(
         "DATABASE_URL names a database Loan Poll is not tested on. Use PostgreSQL "

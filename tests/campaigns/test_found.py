@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from disbursements.ask import call_people
@@ -32,3 +33,13 @@ def test_sending_the_same_id_again_does_not_put_off_the_call_for_a_person():
 
     loan.refresh_from_db()
     assert loan.review_reason == ReviewReason.OUTCOME_UNKNOWN
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no sessions")
+def test_a_process_that_sleeps_inside_a_transaction_cannot_keep_its_locks_for_ever():
+    # races, pause before a commit: every other pass waited for the sleeper's row lock.
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW idle_in_transaction_session_timeout")
+        (patience,) = cursor.fetchone()
+
+    assert patience == "1min"
