@@ -365,10 +365,7 @@ REVIEWS = [
 
 PARTS: list[Part] = [*PAID, *FAILURES, *LENDER_HOLDS, *LOAN_HOLDS, *REVIEWS]
 
-# What no story can show, and why.
-UNREACHABLE = {
-    Hold.MIFOS_WOULD_REFUSE: "no rule sets it yet: every refusal that can be foreseen has a "
-    "hold reason of its own",
-}
+# What no story can show, and why. None at present.
+UNREACHABLE: dict[Hold, str] = {}
 # Shown for a moment only: it stops every lender, and would hide their own holds.
 PASSING = {Hold.ALL_PAUSED: "paused_for_a_moment"}

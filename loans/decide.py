@@ -33,7 +33,6 @@ RECHECK_HOLDS = frozenset(
         HoldReason.REPAYMENT_DATE_PASSED,
         HoldReason.NON_WORKING_DAY,
         HoldReason.HOLIDAY,
-        HoldReason.MIFOS_WOULD_REFUSE,
         HoldReason.NO_DISBURSE_PERMISSION,
         HoldReason.PAYMENT_TYPE_INVALID,
     }

@@ -55,7 +55,6 @@ class HoldReason(models.TextChoices):
     )
     NON_WORKING_DAY = "non_working_day", "Mifos X does not disburse on this day"
     HOLIDAY = "holiday", "Mifos X has a holiday on this day"
-    MIFOS_WOULD_REFUSE = "mifos_would_refuse", "Mifos X would refuse to record the disbursement"
     NO_DISBURSE_PERMISSION = (
         "no_disburse_permission",
         "The Mifos X user may not disburse loans",

@@ -38,7 +38,6 @@ HOLD_NEXT: dict[HoldReason, str] = {
     HoldReason.REPAYMENT_DATE_PASSED: "A loan officer must correct the dates in Mifos X.",
     HoldReason.NON_WORKING_DAY: "It goes on by itself on the next working day.",
     HoldReason.HOLIDAY: "It goes on by itself on the next working day.",
-    HoldReason.MIFOS_WOULD_REFUSE: "A loan officer must put it right in Mifos X.",
     HoldReason.NO_DISBURSE_PERMISSION: MIFOS_ADMIN,
     HoldReason.PAYMENT_TYPE_INVALID: "An administrator must choose another payment type.",
     HoldReason.REOPENED: "An approver must decide whether it is paid again.",
