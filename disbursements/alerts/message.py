@@ -81,9 +81,7 @@ class Message:
     def text(self) -> str:
         if self.is_test:
             return f"This is a test of Loan Poll's alerts. Nothing needs you.\n\n{_footer()}"
-        parts = [
-            part for state in State for part in _part(state, _of_state(self.lines, state)) if part
-        ]
+        parts = [part for state in State for part in _part(state, _of_state(self.lines, state))]
         return "\n".join([*parts, _footer()])
 
     @property
@@ -170,7 +168,7 @@ def _part(state: State, lines: list[Line]) -> Iterable[str]:
             yield f"  {WHAT_TO_DO[kind]}: {_page(kind)}"
     if len(lines) > LINES_SHOWN:
         yield f"- and {len(lines) - LINES_SHOWN} more"
-    yield "\n"
+    yield ""
 
 
 def _page(kind: AlertKind) -> str:

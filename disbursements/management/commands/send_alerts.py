@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -21,6 +22,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         check_partners([])
+        # The log goes to stderr, which cron mails.
+        logging.getLogger().setLevel(logging.CRITICAL if options["cron"] else logging.WARNING)
         sayings = say_changes(timezone.now())
         if not sayings:
             raise CommandError(NOTHING_SET, returncode=2)
