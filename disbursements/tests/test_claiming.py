@@ -63,7 +63,7 @@ def test_a_claim_commits_all_that_the_payment_will_say(partner):
 
     assert isinstance(claimed, Claim)
     attempt = DisbursementRequest.objects.get()
-    assert (attempt.amount, attempt.principal) == (8500, 9000)
+    assert (attempt.amount, attempt.principal) == (Decimal(8500), Decimal(9000))
     assert (attempt.msisdn, attempt.mpesa_shortcode) == (loan.phone_number, "600000")
     assert (attempt.status, attempt.send_count, attempt.sends_in_doubt) == ("submitting", 1, 1)
     assert MpesaRequest.objects.get().originator_conversation_id == str(attempt)

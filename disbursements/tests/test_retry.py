@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.django_db
 NOW = timezone.now()
 
 
-def failed(**columns: object) -> LoanTracking:
+def failed(**columns: Any) -> LoanTracking:
     return make_loan(status=LoanStatus.FAILED, **columns)
 
 

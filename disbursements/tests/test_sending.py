@@ -46,7 +46,7 @@ def claimed(**columns: Any) -> Claim:
 
 
 def sent(claim: Claim, *answers: Any, age: float = 0, peer: Any = None) -> DisbursementRequest:
-    mpesa = peer or FakeMpesa()
+    mpesa: Any = peer or FakeMpesa()
     mpesa.pay_answers.extend(answers)
     fresh = fresh_of(claim.attempt.loan_tracking, age=age)
     send(claim, fresh=fresh, mpesa=mpesa)
@@ -83,6 +83,7 @@ def test_what_did_not_arrive_is_sent_again_later(answer, in_doubt):
     attempt = sent(claimed(), answer)
 
     assert (attempt.status, attempt.sends_in_doubt) == (AttemptStatus.SUBMITTING, in_doubt)
+    assert attempt.resend_at is not None
     assert attempt.resend_at > timezone.now() + timedelta(seconds=50)
     assert attempt.loan_tracking.status == LoanStatus.PROCESSING
     assert str(answer) in attempt.loan_tracking.error_message

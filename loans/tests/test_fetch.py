@@ -59,7 +59,7 @@ def sample(partner: Partner, loan_id: int, **columns: Any) -> LoanTracking:
 
 
 def poll(partner: Partner, *loans: LoanTracking, mifos: Any = None) -> Any:
-    peer = mifos or Listing([detail_of(loan) for loan in loans])
+    peer: Any = mifos or Listing([detail_of(loan) for loan in loans])
     for loan in loans:
         peer.clients.setdefault(loan.client_id, client_of(loan))
     return fetch_partner(Partner.objects.prefetch_related("products").get(), peer, now=NOW)

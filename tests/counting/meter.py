@@ -42,7 +42,7 @@ def counted_statements() -> Iterator[Statements]:
             metered.append(connection)
 
     connection_created.connect(meter)
-    meter(connection)  # type: ignore[arg-type]  # a proxy of this thread's wrapper
+    meter(connection)
     try:
         yield statements
     finally:

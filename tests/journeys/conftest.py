@@ -23,8 +23,8 @@ from sandbox.world import SampleWorld, partner_rows, small_world
 from tests.journeys.books import Books, check_books
 
 SHORT_CLOCK: dict[str, float] = {
-    "LOANPOLL_HTTP_CONNECT_TIMEOUT": 2,
-    "LOANPOLL_HTTP_READ_TIMEOUT": 2,
+    "LOANPOLL_HTTP_CONNECT_TIMEOUT": 5,
+    "LOANPOLL_HTTP_READ_TIMEOUT": 10,
     "LOANPOLL_STATUS_QUERY_AFTER": 0,
     "LOANPOLL_NOT_FOUND_INTERVAL": 0.1,
     "LOANPOLL_RESEND_AFTER": 0.2,

@@ -56,10 +56,8 @@ def test_a_busy_mifos_is_waited_for(stage: Stage, outcome: str) -> None:
 
 
 def test_a_close_of_business_lock_is_waited_for(stage: Stage) -> None:
-    stage.sync(quiet=False)
     stage.sandbox.change_loan(stage.tenant, stage.first, locked_by_cob=True)
-    stage.settle()
-    stage.sync(2)
+    stage.sync(3)
     assert stage.attempt().status == AttemptStatus.PAID
 
     stage.sandbox.change_loan(stage.tenant, stage.first, locked_by_cob=False)

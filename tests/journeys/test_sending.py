@@ -260,11 +260,13 @@ def test_a_failure_is_confirmed_before_the_loan_fails(stage: Stage) -> None:
 
 
 def test_a_failure_that_m_pesa_does_not_know_is_confirmed_after_the_interval(stage: Stage) -> None:
-    stage.settings.LOANPOLL_NOT_FOUND_INTERVAL = 0.6
+    stage.settings.LOANPOLL_NOT_FOUND_INTERVAL = 3600
     stage.sandbox.set_wallet(stage.sample.payable[0].msisdn or "", exists=False)
 
-    stage.sync(2)
+    stage.sync(3)
     assert stage.loan().status == LoanStatus.PROCESSING
+    stage.settings.LOANPOLL_NOT_FOUND_INTERVAL = 0
+    stage.ask_now()
     stage.sync_until(lambda: stage.loan().status == LoanStatus.FAILED, passes=12)
 
     stage.books()

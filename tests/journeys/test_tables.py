@@ -81,7 +81,9 @@ def tell(sql: str) -> None:
 
 def insert_copy(attempt: DisbursementRequest, **changes: Any) -> None:
     """Insert a row with raw SQL, past everything that Django checks."""
-    row = {field.column: getattr(attempt, field.attname) for field in attempt._meta.concrete_fields}
+    row: dict[Any, Any] = {
+        field.column: getattr(attempt, field.attname) for field in attempt._meta.concrete_fields
+    }
     row |= {"originator_conversation_id": "raw-1", "mifos_external_id": "raw-1"}
     row |= {"transaction_receipt": "", "status": "failed", "attempt_no": 99, **changes}
     del row["id"]

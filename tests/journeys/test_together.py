@@ -81,8 +81,8 @@ def test_a_hanging_mifos_of_one_partner_costs_the_other_nothing(two: Stage) -> N
     report = run_sync(triggered_by=TriggeredBy.SCHEDULE)
 
     seconds = {each.slug: each.seconds for each in report.process.results}
-    assert time.monotonic() - started < 6
-    assert seconds["lender2"] < 1.5 + 1
+    assert time.monotonic() - started < 20
+    assert seconds["lender2"] < 10
     two.settle()
     assert {debit["shortcode"] for debit in two.sandbox.debits()} == {"600002"}
     assert len(two.sandbox.debits()) == 4
