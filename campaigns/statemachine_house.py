@@ -146,7 +146,7 @@ class Lender:
         self.mpesa = MpesaClient(
             mpesa_config(self.partner),
             tokens.DatabaseTokenStore("https://rail", self.partner.mpesa_consumer_key),
-            wire=RailWire(self.house.rail),  # type: ignore[arg-type] - same methods, no sockets
+            wire=RailWire(self.house.rail),  # same methods, no sockets
         )
 
     def approve(

@@ -193,7 +193,7 @@ class HouseMachine(RuleBasedStateMachine):
 
     def checked(self, check: object) -> None:
         try:
-            check()  # type: ignore[operator] - a bound method of the oracle
+            check()  # a bound method of the oracle
         except BaseException:
             self.is_broken = True
             raise

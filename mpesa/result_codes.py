@@ -45,9 +45,9 @@ def refusal_of(row: ResultCode) -> str:
     """Return why an amended row may not stand, or the empty text."""
     if row.money_moved not in MoneyMoved.values or row.new_attempt not in NewAttempt.values:
         return "This is not one of the choices."
-    if row.code in NEVER_PROOF_OF_FAILURE:
-        if row.money_moved == MoneyMoved.NO or row.new_attempt != NewAttempt.NEVER:
-            return f"Result {row.code} is never proof that no money moved."
+    claims_failure = row.money_moved == MoneyMoved.NO or row.new_attempt != NewAttempt.NEVER
+    if row.code in NEVER_PROOF_OF_FAILURE and claims_failure:
+        return f"Result {row.code} is never proof that no money moved."
     if row.money_moved == MoneyMoved.YES and row.code != "0":
         return "Only result 0 says that money moved."
     if row.money_moved == MoneyMoved.MAYBE and row.new_attempt in BY_ITSELF:

@@ -1,4 +1,4 @@
-"""`manage.py retry_disbursement ID`: a new attempt for a failed loan, refused in every other status."""
+"""`manage.py retry_disbursement ID`: a new attempt, for a failed loan only."""
 
 from __future__ import annotations
 
