@@ -7,17 +7,18 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.databases import PROJECT, database
+from bench.databases import PROJECT, connect, database
 from bench.usage import Usage, usage_of
 from sandbox.control import SandboxControl
 from sandbox.running import sandbox_process
@@ -60,21 +61,38 @@ class Stage:
         """Start `manage.py` and leave it running."""
         return self._start("manage.py", *arguments)
 
-    def start_web(self, *, workers: int = 1, threads: int = 16) -> None:
+    def start_module(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start `python -m …` in the product's environment and leave it running."""
+        return self._start("-m", *arguments)
+
+    def start_web(
+        self,
+        *,
+        workers: int = 1,
+        threads: int = 16,
+        application: str = "loanpoll_site.wsgi",
+    ) -> None:
         """Serve the site, and with it the door for callbacks, and wait until it answers."""
         port = self.environment["PUBLIC_BASE_URL"].rpartition(":")[2]
         options = ["--bind", f"127.0.0.1:{port}", "--workers", str(workers)]
         options += ["--worker-class", "gthread", "--threads", str(threads), "--backlog", "2048"]
         options += ["--keep-alive", "15", "--log-level", "warning"]
-        self._start("-m", "gunicorn", "loanpoll_site.wsgi", *options)
+        self._start("-m", "gunicorn", application, *options)
         _wait_for_port(int(port))
+
+    def row(self, query: str) -> Any:
+        """Return the first row of a query."""
+        if self.database_url.startswith("sqlite"):
+            path = self.database_url.removeprefix("sqlite:///")
+            with closing(sqlite3.connect(path)) as db:
+                return db.execute(query).fetchone()
+        with connect(self.database_url) as postgres:
+            return postgres.execute(query).fetchone()
 
     def used(self) -> Usage:
         """Return what the product's processes have cost, the ended ones too."""
         now = usage_of(process.pid for process in self.processes)
-        return Usage(
-            now.cpu_seconds + self.spent.cpu_seconds, max(now.peak_mib, self.spent.peak_mib)
-        )
+        return Usage(now.cpu_seconds + self.spent.cpu_seconds, now.peak_mib + self.spent.peak_mib)
 
     def note_spent(self, usage: Usage) -> None:
         self.spent = Usage(
@@ -89,6 +107,7 @@ class Stage:
                 process.wait(20)
             except subprocess.TimeoutExpired:
                 process.kill()
+        self.processes.clear()
 
     def _start(self, *arguments: str, stdout: int | None = None) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
@@ -109,9 +128,10 @@ def stage(
     *,
     latencies: Latencies | None = None,
     partner: dict[str, Any] | None = None,
-    **environment: str,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Stage]:
     """Set up a sandbox with `world`, an empty database of `kind`, and the partners in it."""
+    sys.stderr.write(f"  {len(world.loans)} loans, {kind} …\n")
     times = latencies or Latencies()
     folder = Path(tempfile.mkdtemp(prefix="loanpoll-bench-"))
     try:
@@ -128,7 +148,10 @@ def stage(
                 control=control,
                 folder=folder,
                 database_url=url,
-                environment=_environment(control, url, environment),
+                environment={
+                    **_environment(control, url, settings or {}),
+                    "BENCH_PAGES": str(folder / "pages"),
+                },
             )
             try:
                 _set_up(made, world, partner or {})
@@ -154,7 +177,7 @@ def wait_until(done: Any, *, seconds: float, every: float = 0.2) -> float:
     return time.monotonic() - began
 
 
-def _environment(control: SandboxControl, url: str, more: dict[str, str]) -> dict[str, str]:
+def _environment(control: SandboxControl, url: str, more: Mapping[str, str]) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return {
         **kept,
