@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
 from disbursements.models import AttemptStatus, StaffAction
-from disbursements.pages import bulk
+from disbursements.pages import bulk, doing
 from disbursements.pages.actions import BULK
 from disbursements.tests.making import make_attempt, make_loan, make_partner
 from disbursements.tests.test_pages_actions import make_user, waiting_for_approval
+from loans.holding import hold_loan
 from loans.models import LoanApproval, LoanEvent, LoanStatus, LoanTracking
 from partners.models import Partner
 
@@ -179,15 +181,12 @@ def test_an_approver_approves_what_others_asked_for(jane: Client):
 
 
 def test_one_failure_stops_no_other(jane: Client, umoja: Partner, monkeypatch: pytest.MonkeyPatch):
-    from disbursements.pages import doing
-
     loans = [make_loan(umoja) for _ in range(2)]
-    hold = doing.hold_loan
 
-    def hold_the_second(pk: int, **rest: object) -> None:
+    def hold_the_second(pk: int, **rest: Any) -> None:
         if pk == loans[0].pk:
             raise RuntimeError
-        hold(pk, **rest)  # type: ignore[arg-type]  # passed on as it came
+        hold_loan(pk, **rest)
 
     monkeypatch.setattr(doing, "hold_loan", hold_the_second)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -198,7 +199,7 @@ def test_the_error_budget_counts_late_payouts_that_waited_for_nobody(admin: Clie
     )
     LoanApproval.objects.create(
         loan_tracking=approved,
-        amount=1,
+        amount=Decimal(1),
         phone_number="",
         requested_by="system",
         requested_at=now,

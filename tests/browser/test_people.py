@@ -6,6 +6,7 @@ import csv
 import re
 import zipfile
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,11 @@ def waiting(people: dict[str, User]) -> LoanTracking:
         client_name="Achieng Mary",
         phone_number="254712345678",
         hold_reason="needs_approval",
-        loan_amount=85_000,
+        loan_amount=Decimal(85_000),
     )
     LoanApproval.objects.create(
         loan_tracking=loan,
-        amount=85_000,
+        amount=Decimal(85_000),
         phone_number=loan.phone_number,
         requested_by="jane.o",
         requested_at=timezone.now(),
