@@ -38,7 +38,7 @@ from partners.models import LoanProductAutoDisbursalConfig, Partner
 from partners.rules import touch_rules
 
 EXAMPLES = int(os.environ.get("LOANPOLL_MACHINE_EXAMPLES", "500"))
-STEPS = int(os.environ.get("LOANPOLL_MACHINE_STEPS", "14"))
+STEPS = int(os.environ.get("LOANPOLL_MACHINE_STEPS", "12"))
 SHRINKS = os.environ.get("LOANPOLL_MACHINE_SHRINK", "1") == "1"
 REFUSALS = (
     retry.RetryRefused,
