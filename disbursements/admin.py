@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.exceptions import NotRegistered
 from django.db.models import QuerySet
@@ -146,3 +147,7 @@ class ApiKeyAdmin(APIKeyModelAdmin):
             ApiKey.objects.filter(pk=key.pk).update(revoked=True)
             write_down(key, by=request.user.get_username(), text="Revoked.")
         self.message_user(request, f"{len(live)} revoked. They open nothing from now on.")
+
+
+if apps.is_installed("procrastinate.contrib.django"):
+    import disbursements.job_admin  # noqa: F401 - it registers; its models exist only then

@@ -194,8 +194,8 @@ if LOANPOLL_TASKS == "queue":
             "LOANPOLL_TASKS=queue needs PostgreSQL. Set "
             "DATABASE_URL=postgres://user:password@host:5432/loanpoll, or LOANPOLL_TASKS=inline."
         )
-    # Installed only here: its migrations are PostgreSQL's.
-    INSTALLED_APPS.append("procrastinate.contrib.django")
+    # Installed only here: its migrations are PostgreSQL's. First, so that our admin comes after.
+    INSTALLED_APPS.insert(0, "procrastinate.contrib.django")
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -54,7 +54,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     )
 else:
     # The queue's tables, so that a test may set LOANPOLL_TASKS to queue.
-    INSTALLED_APPS.append("procrastinate.contrib.django")
+    INSTALLED_APPS.insert(0, "procrastinate.contrib.django")
 
 # script/with_postgres.py switches fsync off; its check has a test of its own.
 SILENCED_SYSTEM_CHECKS = ["loanpoll.E009"]

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
+from django.test import Client
 from django.utils import timezone
 
 from disbursements import handover, jobs
@@ -195,6 +196,18 @@ def test_the_command_tells_how_deep_and_how_old_the_queue_is(queue: None) -> Non
     text = StringIO()
     call_command("queue", stdout=text)
     assert "settle" in text.getvalue()
+
+
+@queue_only
+def test_the_admin_shows_jobs_and_has_no_button_for_them(queue: None, admin_client: Client) -> None:
+    handover.settle(7)
+
+    page = admin_client.get("/admin/procrastinate/procrastinatejob/")
+
+    html = page.content.decode()
+    assert page.status_code == 200
+    assert "settle" in html
+    assert 'name="action"' not in html
 
 
 def test_inline_nothing_is_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
