@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -34,6 +35,7 @@ class Case:
 
     books: Books
     world: SampleWorld
+    now: datetime  # on the lives' clock
     quiet: bool = True
     person_acted_at: list[float] = field(default_factory=list)  # a breaker was closed then
     bystanders: frozenset[str] = frozenset()  # tenants that no fault was aimed at
@@ -311,7 +313,7 @@ def nothing_is_lost(case: Case) -> Iterator[str]:
 
 def all_is_settled(case: Case) -> Iterator[str]:
     for loan in case.books.loans.values():
-        if not is_settled(loan):
+        if not is_settled(loan, case.now):
             yield (
                 f"{case.books.unit_of_loan(loan)} is {loan['status']}"
                 f" ({loan['disbursement_status'] or 'no attempt'}): {loan['error_message']}"
@@ -320,12 +322,12 @@ def all_is_settled(case: Case) -> Iterator[str]:
         yield f"{case.books.unread} callbacks are kept and not read"
 
 
-def is_settled(loan: Row) -> bool:
-    """Is the loan terminal, or held with a reason, or in a person's work queue?"""
+def is_settled(loan: Row, now: datetime) -> bool:
+    """Is the loan terminal, or held with a reason, or in a person's work queue, at `now`?"""
     if loan["review_reason"]:
         return True
     if loan["status"] == "failed":
-        return loan["next_attempt_at"] is None
+        return loan["next_attempt_at"] is None or moment(loan["next_attempt_at"]) > now
     return loan["status"] in FINAL or (
         loan["status"] == "pending_disbursement"
         and bool(loan["hold_reason"])

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from campaigns.engines import Engine, engine_for
@@ -106,6 +107,11 @@ class Rig:
         if self.web is not None:
             self.web.kill()
             self.web = None
+
+    @property
+    def now(self) -> datetime:
+        """Return the time on the lives' clock."""
+        return datetime.now(tz=UTC) + timedelta(seconds=self.shared.get("clock"))
 
     @property
     def secret_hooks(self) -> dict[str, str]:

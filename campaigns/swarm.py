@@ -238,7 +238,9 @@ def _mend(running: Play) -> None:
         rig.sandbox.change_tenant(tenant, maker_checker=False)
         for command in rig.sandbox.waiting_commands(tenant):
             if command.get("processingResult") == "awaiting.approval":
-                rig.sandbox.decide(tenant, int(command["id"]), "approve")
+                number = int(command["id"])
+                if rig.sandbox.decide(tenant, number, "approve")["status"] != 200:
+                    rig.sandbox.decide(tenant, number, "reject")
     rig.act(approving)
     rig.act(retrying)
     running.person_acted_at.append(time.time())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -159,7 +160,8 @@ def good_books() -> dict[str, Any]:
 
 def names_of(parts: dict[str, Any]) -> set[str]:
     others = {(row.tenant, row.loan_id) for row in WORLD.payable} - {(LOAN.tenant, LOAN.loan_id)}
-    case = Case(books=Books(**parts), world=WORLD, touched=frozenset(others))
+    books, now = Books(**parts), datetime(2026, 11, 23, 7, tzinfo=UTC)
+    case = Case(books=books, world=WORLD, now=now, touched=frozenset(others))
     return {violation.name for violation in violations(case)}
 
 
