@@ -8,11 +8,12 @@ from django.conf import settings
 
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
+from disbursements.policy import next_automatic_attempt
 from disbursements.schedule import next_question_at
 from disbursements.sending import doubt, fail
 from disbursements.verdicts import Promise, Proof, Verdict
 from loans.audit import note_change
-from loans.models import LoanTracking, ReviewReason
+from loans.models import LoanStatus, LoanTracking, ReviewReason
 from loans.review import raise_review_locked
 from mpesa.client import DUPLICATE_OR_INTERNAL
 from mpesa.shortcodes import open_breaker
@@ -333,7 +334,30 @@ def _after_failure(
         return _contradiction(
             attempt, loan, f"It was proven failed, and now: {verdict.reason}", now=now
         )
+    if verdict.proof == Proof.REPORTED_FAILED and not attempt.result_code:
+        return _late_reason(attempt, loan, verdict, now=now)
     return "already failed; nothing to do"
+
+
+def _late_reason(
+    attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
+) -> str:
+    """The status query was faster than the result that says why: its code decides what follows."""
+    note_on_attempt(
+        attempt, result_code=verdict.code[:20], result_description=verdict.description[:500]
+    )
+    later = loan.attempts.filter(attempt_no__gt=attempt.attempt_no)
+    if loan.status == LoanStatus.FAILED and not loan.review_reason and not later.exists():
+        note_change(
+            loan,
+            actor="M-Pesa",
+            reason=verdict.reason,
+            at=now,
+            details={"disbursement_request_id": attempt.pk},
+            error_message=verdict.reason[:500],
+            next_attempt_at=next_automatic_attempt(attempt, code=verdict.code, now=now),
+        )
+    return f"already failed, and now it says why: {verdict.reason}"
 
 
 def _contradiction(

@@ -346,10 +346,31 @@ def test_after_a_proven_failure_a_success_is_an_alarm_and_stops_everything(proof
 
 @pytest.mark.parametrize("proof", [Proof.DEAD, Proof.REPORTED_FAILED, Proof.NOT_FOUND, Proof.OPEN])
 def test_after_a_proven_failure_more_of_the_same_is_nothing(proof):
-    attempt = attempt_in("failed")
+    attempt = attempt_in("failed", result_code="2040")
 
     assert "nothing to do" in tell(attempt, proof)
     assert not is_stopped(attempt)
+
+
+def test_a_result_that_comes_after_the_proof_says_why_and_what_follows():
+    attempt = attempt_in("unknown")
+    tell(attempt, Proof.DEAD, asked_at=NOW)
+
+    tell(attempt, Proof.REPORTED_FAILED, code="1", reason="M-Pesa reports failure 1: no float")
+
+    attempt, loan = now_of(attempt)
+    assert (attempt.result_code, loan.next_attempt_at) == ("1", NOW)
+    assert "no float" in loan.error_message
+
+
+def test_a_late_reason_of_an_earlier_attempt_moves_nothing():
+    first = attempt_in("failed")
+    make_attempt(first.loan_tracking, status="failed", result_code="2040")
+
+    tell(first, Proof.REPORTED_FAILED, code="1")
+
+    first, loan = now_of(first)
+    assert (first.result_code, loan.next_attempt_at) == ("1", None)
 
 
 @pytest.mark.parametrize(("status", "is_asked"), [("accepted", True), ("paid", False)])
