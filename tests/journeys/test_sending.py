@@ -243,11 +243,12 @@ def test_a_shortcode_without_the_role_or_the_product_stops(
 
 def test_a_failure_is_confirmed_before_the_loan_fails(stage: Stage) -> None:
     stage.sandbox.set_wallet(stage.sample.payable[0].msisdn or "", registered=False)
-    stage.ask_nothing_yet()
+    stage.sandbox.add_fault("status_callback", "lost", times=None)
 
-    stage.sync()
+    stage.sync(2)
     assert stage.attempt().status == AttemptStatus.UNKNOWN
     assert stage.loan().status == LoanStatus.PROCESSING
+    stage.sandbox.clear_faults()
     stage.ask_now()
     stage.sync_until(lambda: stage.loan().status == LoanStatus.FAILED)
 
