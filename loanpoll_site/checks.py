@@ -138,6 +138,19 @@ def database_is_meant_for_production(**_: Any) -> list[CheckMessage]:
     ]
 
 
+@register(Tags.security, deploy=True)
+def power_needs_a_second_factor(**_: Any) -> list[CheckMessage]:
+    if settings.LOANPOLL_REQUIRE_TWO_FACTOR:
+        return []
+    return [
+        Info(
+            "Approvers and administrators may sign in with a password alone.",
+            hint="Set LOANPOLL_REQUIRE_TWO_FACTOR=1 once they have an authenticator app.",
+            id="loanpoll.I020",
+        )
+    ]
+
+
 @register(deploy=True)
 def committed_means_kept(**_: Any) -> list[CheckMessage]:
     """Refuse a PostgreSQL that may lose a commit: an intent to pay would be forgotten."""

@@ -26,6 +26,7 @@ def found(databases: list[str] | None = None, *, deploy: bool = True) -> set[str
 def production(settings, db):
     settings.LOANPOLL_ALLOW_PRIVATE_HOSTS = False
     settings.PUBLIC_BASE_URL = "https://loanpoll.example.co.ke"
+    settings.LOANPOLL_REQUIRE_TWO_FACTOR = True
 
 
 def expected_on_this_database() -> set[str]:

@@ -16,6 +16,7 @@ from django_otp.oath import totp
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from loanpoll_site.checks import power_needs_a_second_factor
 from loanpoll_site.tests.people import PASSWORD, browser_of, make_person
 
 pytestmark = pytest.mark.django_db
@@ -256,3 +257,9 @@ def test_it_leads_to_no_other_site(peter: User):
     answer = client.post(VERIFY, {"code": code_of(peter, 1), "next": "//evil.example"})
 
     assert answer["Location"] == "/loan-tracking"
+
+
+def test_the_check_for_production_names_it_while_it_is_not_required(settings):
+    assert [said.id for said in power_needs_a_second_factor()] == ["loanpoll.I020"]
+    settings.LOANPOLL_REQUIRE_TWO_FACTOR = True
+    assert power_needs_a_second_factor() == []

@@ -26,6 +26,11 @@ class Address:
         return self.route if self.route.startswith("admin/") else self.route.removesuffix("/")
 
     @property
+    def is_second_spelling(self) -> bool:
+        """Is it the same page as another address, with a slash at its end?"""
+        return self.route.endswith("/") and not self.route.startswith(("admin/", "accounts/"))
+
+    @property
     def is_csrf_exempt(self) -> bool:
         return bool(getattr(self.callback, "csrf_exempt", False))
 

@@ -220,6 +220,8 @@ TABLES: dict[str, Table] = {
     ),
     "auth.group": Table(view=ADMINISTRATORS, add=only(), change=only(), is_house_wide=True),
     "admin.logentry": Table(view=ADMINISTRATORS, is_house_wide=True),
+    # Only where the queue is installed; its jobs name loans by number, and nothing is acted on.
+    "procrastinate.procrastinatejob": Table(view=only(), is_house_wide=True),
     "axes.accessattempt": Table(
         view=ADMINISTRATORS, change=only(), delete=only(), is_house_wide=True
     ),
