@@ -83,8 +83,10 @@ def _while_open(
             return _contradiction(
                 attempt, loan, f"A success was reported, and now: {verdict.reason}", now=now
             )
-        case Proof.DEAD:
+        case Proof.DEAD if asked_at is None or asked_at > _sent_at(attempt):
             return _dead(attempt, loan, verdict, now=now)
+        case Proof.DEAD:  # asked before the last send left: it proves nothing of that one
+            return _answered_nothing(attempt, loan, verdict, now=now)
         case Proof.REPORTED_FAILED:
             return _reported_failed(attempt, loan, verdict, now=now)
         case Proof.NOT_FOUND:
@@ -211,7 +213,7 @@ def _not_found(
             message = f"A success was reported, and now: {verdict.reason}"
             return _contradiction(attempt, loan, message, now=now)
         return _dead_by_absence(attempt, loan, now=now)
-    if asked_at > (attempt.last_sent_at or attempt.created_at):
+    if asked_at > _sent_at(attempt):
         # Two questions may be answered in any order.
         known = [asked_at, attempt.first_not_found_at, attempt.last_not_found_at]
         times = sorted(at for at in known if at is not None)
@@ -250,8 +252,11 @@ def _ask_after_not_found(attempt: DisbursementRequest, *, now: datetime) -> date
 
 
 def _not_found_confirms_from(attempt: DisbursementRequest) -> datetime:
-    sent_at = attempt.last_sent_at or attempt.created_at
-    return sent_at + timedelta(seconds=settings.LOANPOLL_NOT_FOUND_INTERVAL)
+    return _sent_at(attempt) + timedelta(seconds=settings.LOANPOLL_NOT_FOUND_INTERVAL)
+
+
+def _sent_at(attempt: DisbursementRequest) -> datetime:
+    return attempt.last_sent_at or attempt.created_at
 
 
 def _unproven(
@@ -314,7 +319,9 @@ def _still_open(
         _doubt(attempt, loan, verdict.reason, ask_at=ask_at, now=now)
     else:
         _note(attempt, loan, verdict.reason, now=now)
-    note_on_attempt(attempt, **facts)
+    if attempt.result_code != SUCCESS_CODE:
+        # A success once spoken of is never forgotten: it forbids every failure.
+        note_on_attempt(attempt, **facts)
     return verdict.reason
 
 

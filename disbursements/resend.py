@@ -97,6 +97,8 @@ def reclaim(pk: int, shop: Shop) -> Claim | None:
             return None
         if gate_for(shop.partner) is not None or not _is_its_rail(attempt, shop.partner):
             return None
+        if attempt.resolutions.filter(confirmed_at=None, withdrawn_at=None).exists():
+            return None  # whoever proposed "not paid" did not know of this send
         _commit_send(attempt, loan, now=now)
         address = open_request(
             kind=RequestKind.PAYMENT,

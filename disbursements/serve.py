@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 
-from disbursements.ask import ask_the_silent
+from disbursements.ask import ask_the_silent, call_people, doubt_the_dead
 from disbursements.floats import ask_balance_if_short
 from disbursements.models import AttemptStatus, DisbursementRequest, TriggeredBy
 from disbursements.process import OUTCOMES, due_loans, pay_due_loans
@@ -102,6 +102,8 @@ def _process(partner: Partner, orders: Orders, report: PartnerProcess) -> None:
     report.waiting_because = gate.sentence if gate else ""
     if partner.is_mpesa_configured:  # without M-Pesa, loans are found and shown, and none is paid
         _move_money(partner, orders, report, is_open=gate is None)
+    elif orders.loan_id is None:  # taken away meanwhile: what was sent before is still seen through
+        _finish(partner, orders)
     _count(partner, orders, report)
 
 
@@ -114,6 +116,13 @@ def _move_money(partner: Partner, orders: Orders, report: PartnerProcess, *, is_
         ask_balance_if_short(partner, mpesa, now=timezone.now())
         record_paid(partner, mifos, deadline=orders.deadline)
         _wait_for_callbacks(partner, orders, report)
+
+
+def _finish(partner: Partner, orders: Orders) -> None:
+    now = timezone.now()
+    doubt_the_dead(partner, now=now)
+    call_people(partner, now=now)
+    record_paid(partner, mifos_client(partner), deadline=orders.deadline)
 
 
 def decide_for(partner: Partner) -> Refusal | None:

@@ -89,10 +89,15 @@ def cancel(pk: int, loan: Loan | None, *, now: datetime) -> bool:
             hold_reason="",
             error_message=f"Left Mifos X's waiting list: {why}",
             next_attempt_at=None,
-            # Money may have gone out by hand: if it ever comes back, a person looks first.
-            approval_cause=HoldReason.REOPENED if status_id in DISBURSED_BY_HAND else "",
+            # Money may have gone out: however often it comes back, a person looks first.
+            approval_cause=HoldReason.REOPENED if _may_be_paid(row, status_id) else "",
         )
     return True
+
+
+def _may_be_paid(row: LoanTracking, status_id: int | None) -> bool:
+    was_reopened = row.approval_cause == HoldReason.REOPENED or row.cycle > 1
+    return was_reopened or status_id in DISBURSED_BY_HAND
 
 
 def review_if_undone(row: LoanTracking, mifos: MifosClient, *, now: datetime) -> None:
@@ -143,7 +148,9 @@ def _phone_change(
     if "phone_number" not in changed or not loan.phone_number:
         return {}
     # A number that is taken away counts too: the next one to come would not look like a change.
-    return {"phone_changed_at": now, "approval_cause": HoldReason.PHONE_CHANGED}
+    was_reopened = loan.approval_cause == HoldReason.REOPENED  # the graver cause stays
+    cause = HoldReason.REOPENED if was_reopened else HoldReason.PHONE_CHANGED
+    return {"phone_changed_at": now, "approval_cause": cause}
 
 
 def _told(loan: LoanTracking, changed: Mapping[str, Any]) -> list[str]:

@@ -195,7 +195,7 @@ FOLLOWING_MUTANTS = (
         (
             Edit(
                 REFRESH,
-                'return {"phone_changed_at": now, "approval_cause": HoldReason.PHONE_CHANGED}',
+                'return {"phone_changed_at": now, "approval_cause": cause}',
                 "return {}",
             ),
         ),
@@ -207,7 +207,7 @@ FOLLOWING_MUTANTS = (
         (
             Edit(
                 REFRESH,
-                'approval_cause=HoldReason.REOPENED if status_id in DISBURSED_BY_HAND else "",',
+                'approval_cause=HoldReason.REOPENED if _may_be_paid(row, status_id) else "",',
                 'approval_cause="",',
             ),
         ),

@@ -115,7 +115,7 @@ def test_a_failure_result_told_twice_is_one_report():
 
 
 def test_declined_by_a_status_query_is_proof_that_no_money_moved():
-    attempt = attempt_in("unknown")
+    attempt = attempt_in("unknown", last_sent_at=NOW - timedelta(hours=1))
     tell(attempt, Proof.REPORTED_FAILED, code="2040", description="not registered")
 
     tell(attempt, Proof.DEAD, asked_at=NOW, reason="M-Pesa's status query says Declined")
@@ -353,7 +353,7 @@ def test_after_a_proven_failure_more_of_the_same_is_nothing(proof):
 
 
 def test_a_result_that_comes_after_the_proof_says_why_and_what_follows():
-    attempt = attempt_in("unknown")
+    attempt = attempt_in("unknown", last_sent_at=NOW - timedelta(hours=1))
     tell(attempt, Proof.DEAD, asked_at=NOW)
 
     tell(attempt, Proof.REPORTED_FAILED, code="1", reason="M-Pesa reports failure 1: no float")
@@ -380,3 +380,27 @@ def test_only_an_open_payment_is_asked_about_sooner(status, is_asked):
     ask_soon(attempt.pk, reason="A letter cannot be read", now=NOW)
 
     assert (now_of(attempt)[0].next_query_at == NOW) is is_asked
+
+
+@pytest.mark.parametrize("proof", [Proof.DEAD, Proof.REPORTED_FAILED])
+def test_an_unclear_result_does_not_make_a_success_forgotten(proof):
+    attempt = attempt_in("unknown")
+    tell(attempt, Proof.UNPROVEN, code="0")
+    tell(attempt, Proof.OPEN, code="17")
+
+    tell(attempt, proof)
+
+    attempt, loan = now_of(attempt)
+    assert (attempt.status, attempt.failure_reported_at) == (AttemptStatus.UNKNOWN, None)
+    assert loan.review_reason == ReviewReason.CONTRADICTION
+
+
+@pytest.mark.parametrize("status", ["submitting", "accepted", "unknown"])
+def test_an_answer_from_before_the_last_send_proves_nothing_of_that_send(status):
+    attempt = attempt_in(status, send_count=2, last_sent_at=NOW)
+
+    tell(attempt, Proof.DEAD, asked_at=NOW - timedelta(hours=1))
+    assert now_of(attempt)[0].status == status
+
+    tell(attempt, Proof.DEAD, asked_at=NOW + timedelta(minutes=5))
+    assert now_of(attempt)[0].status == AttemptStatus.FAILED

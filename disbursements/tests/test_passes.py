@@ -19,7 +19,14 @@ from disbursements.reports import LoanOutcome
 from disbursements.reread import Preflight, read_fresh
 from disbursements.serve import Orders
 from disbursements.tests.making import make_attempt, make_loan, make_partner, make_product
-from disbursements.tests.peers import FakeMifos, FakeMpesa, detail_of, fresh_of, make_shop
+from disbursements.tests.peers import (
+    FakeMifos,
+    FakeMpesa,
+    detail_of,
+    disbursal_of,
+    fresh_of,
+    make_shop,
+)
 from loans.models import HoldReason, LoanStatus, LoanTracking
 from mifos.client import (
     Calendar,
@@ -579,3 +586,18 @@ def test_an_approval_after_the_business_date_would_be_refused(partner, mifos):
 
     assert refusal is not None
     assert (refusal.hold, refusal.retry_on) == (HoldReason.APPROVED_IN_FUTURE, tomorrow)
+
+
+@real
+def test_without_m_pesa_what_was_sent_before_is_still_seen_through(partner, peers):
+    paid = make_loan(partner, status=LoanStatus.PROCESSING, mpesa_receipt_number="SGH7K2M9QD")
+    attempt = make_attempt(paid, status="paid", next_record_at=NOW)
+    peers[0].know(paid, disbursals=(disbursal_of(attempt),))
+    silent = make_loan(partner, status=LoanStatus.PROCESSING)
+    make_attempt(silent, status="unknown", first_sent_at=NOW - timedelta(days=30))
+    Partner.objects.update(is_mpesa_configured=False)
+
+    run_process(triggered_by=BY)
+
+    assert again(paid).status == LoanStatus.DISBURSED
+    assert again(silent).review_reason == "outcome_unknown"

@@ -7,10 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 
-from disbursements.models import AttemptStatus, DisbursementRequest
+from disbursements.models import AttemptStatus, DisbursementRequest, ResolutionOutcome
 from disbursements.resend import due_again, give_up, send_again, send_due_again
+from disbursements.resolve import propose, withdraw
 from disbursements.shop import Shop
 from disbursements.tests.making import make_attempt, make_loan, make_partner, make_product
 from disbursements.tests.peers import FakeMifos, FakeMpesa, make_shop
@@ -249,3 +251,21 @@ def test_all_that_is_due_is_sent_again_until_the_shop_closes():
     closed = scene.shop
     closed.close("over")
     assert list(send_due_again(closed, [scene.attempt.pk])) == []
+
+
+def test_a_payment_about_which_a_person_proposed_an_outcome_is_not_sent_again():
+    scene = Scene(NOT_FOUND)
+    proposal = propose(
+        scene.attempt.pk,
+        outcome=ResolutionOutcome.NOT_PAID,
+        receipt="",
+        reason="not on the statement of Monday",
+        by=User.objects.create(username="otieno"),
+        now=NOW,
+    )
+
+    assert scene.again().send_count == 1
+    assert scene.mpesa.orders == []
+
+    withdraw(proposal.pk, by=proposal.proposed_by, now=NOW)
+    assert scene.again().send_count == 2

@@ -189,3 +189,29 @@ def test_a_list_that_is_older_than_our_record_alarms_nobody():
     review_if_undone(loan, away, now=NOW)
 
     assert again(loan).review_reason == ""
+
+
+@pytest.mark.parametrize("is_phone_changed", [False, True])
+@pytest.mark.parametrize("status_id", [100, None])
+def test_a_loan_that_was_paid_by_hand_waits_for_a_person_however_often_it_comes_back(
+    status_id, is_phone_changed
+):
+    loan = make_loan()
+    cancel(loan.pk, detail_of(loan, status_id=300), now=NOW)
+    reopen(loan.pk, {}, now=NOW)
+    if is_phone_changed:
+        take_facts(loan.pk, {"phone_number": "254711000111"}, now=NOW)
+
+    cancel(loan.pk, detail_of(loan, status_id=status_id) if status_id else None, now=NOW)
+    reopen(loan.pk, {}, now=NOW)
+
+    assert again(loan).approval_cause == HoldReason.REOPENED
+
+
+def test_a_new_cycle_waits_for_a_person_however_often_it_comes_back():
+    loan = make_loan(cycle=2, approval_cause=HoldReason.PHONE_CHANGED)
+
+    cancel(loan.pk, detail_of(loan, status_id=100), now=NOW)
+    reopen(loan.pk, {}, now=NOW)
+
+    assert again(loan).approval_cause == HoldReason.REOPENED
