@@ -39,7 +39,9 @@ def main(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="script/campaign mutants", description=__doc__)
-    parser.add_argument("--only", metavar="NAME", help="mutants whose name contains this")
+    parser.add_argument(
+        "--only", metavar="NAME", action="append", help="mutants whose name contains this"
+    )
     parser.add_argument("--quick", action="store_true", help="the short set of script/test")
     parser.add_argument("--list", action="store_true", help="name them and stop")
     parser.add_argument("--workers", type=int, default=2)
@@ -47,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _is_wanted(mutant: Mutant, given: argparse.Namespace) -> bool:
-    return (not given.only or given.only in mutant.name) and (not given.quick or mutant.quick)
+    is_named = not given.only or any(name in mutant.name for name in given.only)
+    return is_named and (mutant.quick or not given.quick)
 
 
 def _try_all(chosen: list[Mutant], *, workers: int) -> int:

@@ -556,10 +556,13 @@ def test_a_record_whose_answer_was_lost_is_found_and_not_repeated(world):
 
 def test_a_waiting_checker_is_not_asked_twice(world):
     book = world.pay()
+    posted = []
+    world.tenant.on_post = posted.append
     world.tenant.needs_checker = True
     for _ in range(3):
         world.sync(after=2 * HOUR)
     [command] = world.tenant.commands
+    assert len(posted) == 1
     world.tenant.decide(command, approve=True)
     world.sync(after=2 * HOUR)
 
