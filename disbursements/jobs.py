@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
@@ -153,18 +154,18 @@ def ask(pk: int) -> None:
 @app.task(name="poll_partners", queue=Job.POLL, queueing_lock="poll_partners", priority=60)
 def poll_partners(timestamp: int) -> None:
     """Hand over the poll of each partner whose interval is over."""
-    now = timezone.now()
-    for partner in serving().filter(is_active=True):
-        if _is_poll_due(partner, now=now):
-            handover.partner(Job.POLL, partner.pk)
+    late = timezone.now() - timedelta(seconds=settings.LOANPOLL_POLL_INTERVAL)
+    due = Q(last_polled_at=None) | Q(last_polled_at__lte=late)
+    for pk in _keys_of(serving().filter(due, is_active=True)):
+        handover.partner(Job.POLL, pk)
 
 
 @app.periodic(cron=EVERY_MINUTE)
 @app.task(name="sweep_partners", queue=Job.SWEEP, queueing_lock="sweep_partners", priority=60)
 def sweep_partners(timestamp: int) -> None:
     """Hand over a sweep of every partner with work."""
-    for partner in serving():
-        handover.partner(Job.SWEEP, partner.pk)
+    for pk in _keys_of(serving()):
+        handover.partner(Job.SWEEP, pk)
 
 
 @app.periodic(cron=EVERY_FEW_SECONDS)
@@ -208,6 +209,10 @@ def hand_over_due(partner: Partner) -> None:
         handover.attempts(Job.ASK, _with_loans(due_to_ask(partner, now=now)))
     ask_balance_if_short(partner, mpesa_client(partner), now=now)
     handover.attempts(Job.RECORD, _with_loans(due_to_record(partner)))
+
+
+def _keys_of(partners: QuerySet[Partner]) -> list[int]:
+    return list(partners.prefetch_related(None).values_list("pk", flat=True))
 
 
 def _is_poll_due(partner: Partner, *, now: datetime) -> bool:
