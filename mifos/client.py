@@ -262,7 +262,7 @@ class MifosClient:
         path = f"/loans/{loan_id}/transactions/external-id/{quote(external_id, safe='')}"
         answer = self._ask("GET", path, doing)
         try:
-            row = row_of(_document(answer, doing), "transaction")
+            document = _document(answer, doing)
         except MifosNotFound as exc:
             if exc.code == LOAN_NOT_FOUND:
                 raise
@@ -272,6 +272,9 @@ class MifosClient:
                 return Unsupported.UNSUPPORTED
             raise
         with _readable(doing):
+            if not document:  # an empty answer is no proof of absence
+                raise Unreadable("the transaction is missing")
+            row = row_of(document, "transaction")
             return disbursal_from(row) if is_disbursal(row) else None
 
     def command_state(self, command_id: int) -> CommandState:

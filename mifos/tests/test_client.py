@@ -760,6 +760,9 @@ def test_absence_is_told_from_a_server_too_old_to_say(mifos, http, answer, found
         ({"status": 500}, MifosUnreachable),
         ({"body": requests.ReadTimeout()}, MifosUnreachable),
         ({"json": {"type": {"id": 1}}}, MifosUnreachable),
+        ({"json": [{"id": 9}]}, MifosUnreachable),
+        ({"body": "null"}, MifosUnreachable),
+        ({"json": {}}, MifosUnreachable),
     ],
 )
 def test_a_look_up_that_fails_is_not_absence(mifos, http, answer, error):
