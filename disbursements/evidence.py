@@ -19,6 +19,7 @@ from mpesa.client import DUPLICATE_OR_INTERNAL
 from mpesa.shortcodes import open_breaker
 
 MONEY_MOVED = frozenset({AttemptStatus.PAID, AttemptStatus.COMPLETED})
+CLOSED_STATES = MONEY_MOVED | {AttemptStatus.FAILED}
 OPEN_STATES = frozenset({AttemptStatus.SUBMITTING, AttemptStatus.ACCEPTED, AttemptStatus.UNKNOWN})
 # While one of these stands, M-Pesa or its statement has spoken of a success.
 OF_A_SUCCESS = frozenset(
@@ -48,10 +49,8 @@ def apply_verdict(
     `asked_at` is when the status query was sent that this answers; None for a B2C result.
     """
     with locked_attempt(attempt_pk) as (attempt, loan):
-        if attempt.status in MONEY_MOVED:
-            return _after_payment(attempt, loan, verdict, now=now)
-        if attempt.status == AttemptStatus.FAILED:
-            return _after_failure(attempt, loan, verdict, now=now)
+        if attempt.status in CLOSED_STATES:
+            return _once_closed(attempt, loan, verdict, now=now)
         return _while_open(attempt, loan, verdict, asked_at, now=now)
 
 
@@ -61,6 +60,34 @@ def ask_soon(attempt_pk: int, *, reason: str, now: datetime) -> None:
         if attempt.status in OPEN_STATES:
             note_on_attempt(attempt, next_query_at=now)
             _note(attempt, loan, f"{reason}; asking M-Pesa", now=now)
+
+
+def doubt_closed(attempt_pk: int, verdict: Verdict, *, now: datetime) -> str:
+    """Call a person when a letter of doubtful source contradicts a closed attempt. It stops no
+    shortcode: that would be in the hands of whoever sent it."""
+    with locked_attempt(attempt_pk) as (attempt, loan):
+        message = contradiction_in(attempt, verdict)
+        if not message:
+            return "says nothing new"
+        raise_review_locked(
+            loan,
+            ReviewReason.CONTRADICTION,
+            message=f"{message}, from an address that is not Safaricom's on our list",
+            now=now,
+            disbursement_request_id=attempt.pk,
+        )
+        return f"a person looks: {message}"
+
+
+def contradiction_in(attempt: DisbursementRequest, verdict: Verdict) -> str:
+    """Return how a verdict contradicts a closed attempt, or the empty text."""
+    if attempt.status in MONEY_MOVED:
+        same = verdict.proof == Proof.PAID and verdict.receipt == attempt.transaction_receipt
+        is_fine = same or verdict.proof in {Proof.OPEN, Proof.NOT_FOUND, Proof.UNPROVEN}
+        return "" if is_fine else f"It is paid, and now: {verdict.reason}"
+    if verdict.proof in {Proof.PAID, Proof.MISMATCH, Proof.UNPROVEN}:
+        return f"It was proven failed, and now: {verdict.reason}"
+    return ""
 
 
 def _while_open(
@@ -325,25 +352,16 @@ def _still_open(
     return verdict.reason
 
 
-def _after_payment(
+def _once_closed(
     attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
 ) -> str:
-    same = verdict.proof == Proof.PAID and verdict.receipt == attempt.transaction_receipt
-    if same or verdict.proof in {Proof.OPEN, Proof.NOT_FOUND, Proof.UNPROVEN}:
-        return "already paid; nothing to do"
-    return _contradiction(attempt, loan, f"It is paid, and now: {verdict.reason}", now=now)
-
-
-def _after_failure(
-    attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
-) -> str:
-    if verdict.proof in {Proof.PAID, Proof.MISMATCH, Proof.UNPROVEN}:
-        return _contradiction(
-            attempt, loan, f"It was proven failed, and now: {verdict.reason}", now=now
-        )
-    if verdict.proof == Proof.REPORTED_FAILED and not attempt.result_code:
+    message = contradiction_in(attempt, verdict)
+    if message:
+        return _contradiction(attempt, loan, message, now=now)
+    is_late_reason = verdict.proof == Proof.REPORTED_FAILED and not attempt.result_code
+    if attempt.status == AttemptStatus.FAILED and is_late_reason:
         return _late_reason(attempt, loan, verdict, now=now)
-    return "already failed; nothing to do"
+    return f"already {attempt.get_status_display().lower()}; nothing to do"
 
 
 def _late_reason(

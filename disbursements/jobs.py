@@ -145,7 +145,7 @@ def record(pk: int) -> None:
 @app.task(name=Job.ASK)
 def ask(pk: int) -> None:
     """Ask M-Pesa about one silent attempt."""
-    partner = Partner.objects.filter(attempts=pk).first()
+    partner = Partner.objects.filter(attempts=pk, is_mpesa_configured=True).first()
     if partner is not None and may_ask(partner):
         ask_one(pk, mpesa_client(partner))
 
@@ -196,19 +196,23 @@ async def forget_failed(context: JobContext, timestamp: int) -> None:
 def hand_over_due(partner: Partner) -> None:
     """Hand over everything of a partner that the committed state says is due."""
     now = timezone.now()
-    gate = decide_for(partner)
-    if not partner.is_mpesa_configured:
-        return
     handover.callbacks(unread_callbacks(partner))
-    if gate is None:
-        handover.attempts(Job.RESEND, _with_loans(due_again(partner, now=now)))
-        handover.payments(partner, due_loans(partner, now=now), now=now)
+    gate = decide_for(partner)
     doubt_the_dead(partner, now=now)
     call_people(partner, now=now)
+    # Its settings may be taken away meanwhile: what is paid is still recorded.
+    handover.attempts(Job.RECORD, _with_loans(due_to_record(partner)))
+    if partner.is_mpesa_configured:
+        _hand_over_rail(partner, is_open=gate is None, now=now)
+
+
+def _hand_over_rail(partner: Partner, *, is_open: bool, now: datetime) -> None:
+    if is_open:
+        handover.attempts(Job.RESEND, _with_loans(due_again(partner, now=now)))
+        handover.payments(partner, due_loans(partner, now=now), now=now)
     if may_ask(partner):
         handover.attempts(Job.ASK, _with_loans(due_to_ask(partner, now=now)))
     ask_balance_if_short(partner, mpesa_client(partner), now=now)
-    handover.attempts(Job.RECORD, _with_loans(due_to_record(partner)))
 
 
 def _keys_of(partners: QuerySet[Partner]) -> list[int]:

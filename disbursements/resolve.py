@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import IntegrityError
 
 from disbursements.evidence import MONEY_MOVED, mark_paid
 from disbursements.models import (
@@ -71,37 +71,45 @@ def confirm(resolution_pk: int, *, by: User, now: datetime) -> None:
     resolution = ReviewResolution.objects.select_related("proposed_by").get(pk=resolution_pk)
     if resolution.proposed_by_id == by.pk:
         raise ResolutionRefused("You proposed this outcome; another person must confirm it.")
+    try:
+        _confirm(resolution, by=by, now=now)
+    except IntegrityError as exc:
+        # Of two loans settled with one receipt at the same instant, the database lets one have it.
+        raise ResolutionRefused(_taken(resolution.receipt)) from exc
+
+
+def _confirm(resolution: ReviewResolution, *, by: User, now: datetime) -> None:
     with locked_attempt(resolution.disbursement_request_id) as (attempt, loan):
         outcome = ResolutionOutcome(resolution.outcome)
         refusal = resolution_refusal(attempt, outcome, resolution.receipt, resolution.reason)
         if refusal:
             raise ResolutionRefused(refusal)
-        open_ones = ReviewResolution.objects.filter(
-            pk=resolution.pk, confirmed_at=None, withdrawn_at=None
-        )
-        if open_ones.update(confirmed_by=by, confirmed_at=now) != 1:
-            raise ResolutionRefused("This proposal was confirmed or withdrawn before.")
+        _close(resolution, confirmed_by=by, confirmed_at=now)
         actors = f"{resolution.proposed_by.get_username()} and {by.get_username()}"
         _settle(attempt, loan, resolution, actors=actors, now=now)
 
 
 def withdraw(resolution_pk: int, *, by: User, now: datetime) -> None:
-    """Take a proposal back; anybody who may propose may do so."""
+    """Take a proposal back; anybody who may propose may do so. Raises ResolutionRefused."""
+    resolution = ReviewResolution.objects.get(pk=resolution_pk)
+    with locked_attempt(resolution.disbursement_request_id) as (attempt, loan):
+        _close(resolution, withdrawn_at=now)
+        note_change(
+            loan,
+            actor=by.get_username(),
+            reason="The proposed outcome was withdrawn",
+            at=now,
+            details={"disbursement_request_id": attempt.pk},
+        )
+
+
+def _close(resolution: ReviewResolution, **columns: object) -> None:
+    """Close an open proposal, once. Its loan is locked first, by everybody who does this."""
     open_ones = ReviewResolution.objects.filter(
-        pk=resolution_pk, confirmed_at=None, withdrawn_at=None
+        pk=resolution.pk, confirmed_at=None, withdrawn_at=None
     )
-    with transaction.atomic():
-        resolution = open_ones.select_related("disbursement_request").first()
-        if resolution is None or open_ones.update(withdrawn_at=now) != 1:
-            raise ResolutionRefused("This proposal was confirmed or withdrawn before.")
-        with locked_attempt(resolution.disbursement_request_id) as (attempt, loan):
-            note_change(
-                loan,
-                actor=by.get_username(),
-                reason="The proposed outcome was withdrawn",
-                at=now,
-                details={"disbursement_request_id": attempt.pk},
-            )
+    if open_ones.update(**columns) != 1:
+        raise ResolutionRefused("This proposal was confirmed or withdrawn before.")
 
 
 def resolution_refusal(
@@ -132,7 +140,11 @@ def _paid_refusal(attempt: DisbursementRequest, receipt: str) -> str:
     others = DisbursementRequest.objects.filter(
         partner=attempt.partner_id, transaction_receipt=receipt
     ).exclude(pk=attempt.pk)
-    return f"Receipt {receipt} belongs to another loan." if others.exists() else ""
+    return _taken(receipt) if others.exists() else ""
+
+
+def _taken(receipt: str) -> str:
+    return f"Receipt {receipt} belongs to another loan."
 
 
 def _settle(

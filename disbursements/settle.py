@@ -9,7 +9,13 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from disbursements.evidence import apply_verdict, ask_soon, promise_of
+from disbursements.evidence import (
+    CLOSED_STATES,
+    apply_verdict,
+    ask_soon,
+    doubt_closed,
+    promise_of,
+)
 from disbursements.floats import FLOAT_SHORT_CODE, take_balance
 from disbursements.models import DisbursementRequest
 from disbursements.verdicts import Proof, Verdict, verdict_of_payment, verdict_of_status
@@ -93,9 +99,7 @@ def _apply_to_attempt(
     if attempt is None:
         return "no attempt has this id"
     if callback.is_quarantined:
-        # The list of Safaricom's addresses may be stale, so the letter is not thrown away: we ask.
-        ask_soon(attempt.pk, reason="A callback came from an address not on the list", now=now)
-        return "quarantined: source address not on the list; asking M-Pesa"
+        return _apply_quarantined(callback, attempt, now=now)
     match CallbackKind(callback.kind):
         case CallbackKind.PAYMENT_TIMEOUT:
             # M-Pesa's queue gave up waiting. Money may still move (contracts/mpesa.md 0.6).
@@ -107,6 +111,39 @@ def _apply_to_attempt(
         case _:
             return _apply_answer(callback, request, attempt, is_first=is_first, now=now)
     return apply_verdict(attempt.pk, verdict, now=now)
+
+
+def _apply_quarantined(
+    callback: MpesaCallback, attempt: DisbursementRequest, *, now: datetime
+) -> str:
+    """The list of Safaricom's addresses may be stale, so the letter is not thrown away: we ask,
+    and over a closed attempt that it contradicts a person is called."""
+    said = "A callback came from an address not on the list"
+    if attempt.status in CLOSED_STATES:
+        return f"quarantined: {doubt_closed(attempt.pk, _verdict_in(callback, attempt), now=now)}"
+    return f"quarantined: {said}; {_ask_after(callback, attempt, said, now=now)}"
+
+
+def _verdict_in(callback: MpesaCallback, attempt: DisbursementRequest) -> Verdict:
+    promise = promise_of(attempt)
+    match CallbackKind(callback.kind):
+        case CallbackKind.PAYMENT_RESULT:
+            result = read_payment_result(callback.body)
+            return verdict_of_payment(result, promise, meaning_of(result.code))
+        case CallbackKind.STATUS_RESULT:
+            return verdict_of_status(read_status_result(callback.body), promise)
+    return Verdict(proof=Proof.OPEN, reason="A queue timed out")
+
+
+def _ask_after(
+    callback: MpesaCallback, attempt: DisbursementRequest, reason: str, *, now: datetime
+) -> str:
+    """Ask now about a payment of which no good letter came. Never for an answer: bad answers
+    that each asked again at once would not end."""
+    if CallbackKind(callback.kind) not in PAYMENT_KINDS:
+        return "the schedule asks again"
+    ask_soon(attempt.pk, reason=reason, now=now)
+    return "asking M-Pesa"
 
 
 def _apply_answer(
@@ -163,7 +200,7 @@ def _stop(environment: str, shortcode: str, code: str, *, now: datetime) -> None
 def _unreadable(callback: MpesaCallback, exc: UnreadableCallback, *, now: datetime) -> str:
     attempt = _attempt_of(callback.request) if callback.request else None
     if attempt is not None:
-        ask_soon(attempt.pk, reason="M-Pesa sent a callback that cannot be read", now=now)
+        _ask_after(callback, attempt, "M-Pesa sent a callback that cannot be read", now=now)
     return f"unreadable: {exc}"
 
 

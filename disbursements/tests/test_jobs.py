@@ -182,6 +182,32 @@ def test_the_sweep_hands_over_all_that_is_due_and_twice_is_once(queue: None) -> 
 
 
 @queue_only
+def test_what_was_sent_is_seen_through_when_the_mpesa_settings_are_taken_away(queue: None) -> None:
+    partner = make_partner(is_mpesa_configured=False)
+    long_ago = timezone.now() - timedelta(hours=1)
+    paid = make_loan(partner, status=LoanStatus.PROCESSING)
+    make_attempt(paid, status=AttemptStatus.PAID, next_record_at=long_ago)
+    sending = make_loan(partner, status=LoanStatus.PROCESSING)
+    dead = make_attempt(sending, status=AttemptStatus.SUBMITTING, last_sent_at=long_ago)
+
+    jobs.sweep(partner.pk)
+
+    dead.refresh_from_db()
+    assert dead.status == AttemptStatus.UNKNOWN
+    assert "record" in [job["task_name"] for job in waiting()]
+
+
+@queue_only
+def test_nobody_is_asked_without_mpesa_settings(
+    queue: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = make_attempt(make_loan(make_partner(is_mpesa_configured=False)))
+    monkeypatch.setattr(jobs, "ask_one", lambda *_: pytest.fail("it would ask"))
+
+    jobs.ask(attempt.pk)
+
+
+@queue_only
 def test_the_command_tells_how_deep_and_how_old_the_queue_is(queue: None) -> None:
     handover.callbacks([1, 2])
     handover.payments(make_partner(mpesa_payments_per_second=1), range(1, 4), now=timezone.now())

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from disbursements import resolve
 from disbursements.models import (
     AttemptStatus,
     DisbursementRequest,
@@ -168,3 +171,33 @@ def test_a_result_that_came_before_the_confirmation_wins():
 
     with pytest.raises(ResolutionRefused, match="proved it paid"):
         confirm(proposal.pk, by=person("achieng"), now=NOW)
+
+
+def test_of_two_loans_settled_with_one_receipt_at_once_the_second_is_refused(monkeypatch):
+    first = attempt_in()
+    settled(first, PAID, receipt=RECEIPT)
+    loan = make_loan(first.partner, status=LoanStatus.PROCESSING)
+    other = make_attempt(loan, status=AttemptStatus.UNKNOWN)
+    # As if both had looked before either had written.
+    monkeypatch.setattr(resolve, "resolution_refusal", lambda *_: "")
+    proposal = say(other, PAID, receipt=RECEIPT)
+
+    with pytest.raises(ResolutionRefused, match=f"Receipt {RECEIPT} belongs to another loan"):
+        confirm(proposal.pk, by=person("achieng"), now=NOW)
+
+    other.refresh_from_db()
+    proposal.refresh_from_db()
+    assert (other.status, proposal.confirmed_at) == (AttemptStatus.UNKNOWN, None)
+
+
+@pytest.mark.parametrize("act", [confirm, withdraw])
+def test_the_loan_is_locked_before_its_proposal_is_written(act):
+    proposal = say(attempt_in(), NOT_PAID)
+
+    with CaptureQueriesContext(connection) as captured:
+        act(proposal.pk, by=person("achieng"), now=NOW)
+
+    said = [query["sql"] for query in captured.captured_queries]
+    locked = next(at for at, sql in enumerate(said) if 'FROM "loan_tracking"' in sql)
+    written = next(at for at, sql in enumerate(said) if sql.startswith('UPDATE "review_res'))
+    assert locked < written

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from disbursements import settle
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.settle import apply_callback, apply_unread_callbacks
 from disbursements.tests.letters import (
+    PAID,
     ask,
     balance_answer,
     failure,
@@ -33,6 +36,10 @@ def attempt() -> DisbursementRequest:
 
 def tell(attempt: DisbursementRequest, body: Any, **columns: Any) -> str:
     return apply_callback(letter(ask(attempt), CallbackKind.PAYMENT_RESULT, body, **columns).pk)
+
+
+def no_float(attempt: DisbursementRequest) -> dict[str, Any]:
+    return failure(attempt, "1")
 
 
 def rail(attempt: DisbursementRequest) -> Shortcode:
@@ -171,16 +178,52 @@ def test_a_question_that_our_credential_fails_stops_the_shortcode(attempt, code)
     assert rail(attempt).is_credential_refused
 
 
-@pytest.mark.parametrize("kind", [CallbackKind.PAYMENT_RESULT, CallbackKind.STATUS_RESULT])
-def test_a_letter_from_a_strange_address_is_only_a_reason_to_ask(attempt, kind):
-    request = ask(attempt) if kind == CallbackKind.PAYMENT_RESULT else question(attempt)
-
-    said = apply_callback(letter(request, kind, success(attempt), is_quarantined=True).pk)
+def test_a_letter_from_a_strange_address_is_only_a_reason_to_ask(attempt):
+    said = tell(attempt, success(attempt), is_quarantined=True)
 
     attempt.refresh_from_db()
     assert "quarantined" in said
     assert attempt.status == AttemptStatus.ACCEPTED
     assert attempt.next_query_at is not None
+
+
+@pytest.mark.parametrize("body", ["", None])
+def test_a_bad_answer_to_a_question_is_not_asked_again_at_once(attempt, body):
+    note_next = timezone.now() + timedelta(hours=1)
+    DisbursementRequest.objects.filter(pk=attempt.pk).update(next_query_at=note_next)
+    text = status_answer(attempt) if body is None else body
+
+    said = apply_callback(
+        letter(question(attempt), CallbackKind.STATUS_RESULT, text, is_quarantined=body is None).pk
+    )
+
+    attempt.refresh_from_db()
+    assert said.startswith(("quarantined", "unreadable"))
+    assert attempt.next_query_at == note_next
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "review"),
+    [
+        (AttemptStatus.FAILED, success, ReviewReason.CONTRADICTION),
+        (AttemptStatus.FAILED, no_float, ""),
+        (AttemptStatus.COMPLETED, no_float, ReviewReason.CONTRADICTION),
+        (AttemptStatus.COMPLETED, success, ""),
+    ],
+)
+def test_a_strange_letter_that_contradicts_a_closed_attempt_calls_a_person_and_stops_nothing(
+    status, body, review
+):
+    receipt = "" if status == AttemptStatus.FAILED else PAID["TransactionReceipt"]
+    loan = make_loan(status=LoanStatus.FAILED if not receipt else LoanStatus.DISBURSED)
+    closed = make_attempt(loan, status=status, transaction_receipt=receipt)
+
+    tell(closed, body(closed), is_quarantined=True)
+
+    loan.refresh_from_db()
+    closed.refresh_from_db()
+    assert (closed.status, loan.review_reason) == (status, review)
+    assert rail(closed).breaker_opened_at is None
 
 
 def test_a_strange_letter_does_not_use_up_the_answer_to_a_question(attempt):
