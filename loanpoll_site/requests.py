@@ -1,4 +1,4 @@
-"""What every request gets first: an id for answers, errors and log lines, and its whole body."""
+"""What every request gets first: an id, a look at its address, and its whole body."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 
 from django.conf import settings
+from django.core.exceptions import BadRequest
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse
 
@@ -35,6 +36,23 @@ class RequestIdMiddleware:
         response = self.get_response(request)
         response.headers.setdefault(HEADER, name)
         return response
+
+
+class NullCharacterMiddleware:
+    """Refuses an address or a key with a NUL in it: PostgreSQL can look for no such text."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        said = (
+            request.path,
+            request.META["QUERY_STRING"],
+            request.headers.get("Authorization", ""),
+        )
+        if any("\0" in text or "%00" in text for text in said):
+            raise BadRequest("A NUL character stands in the address or in the key.")
+        return self.get_response(request)
 
 
 class ChunkedBodyMiddleware:

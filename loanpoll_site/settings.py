@@ -124,6 +124,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "loanpoll_site.requests.RequestIdMiddleware",
+    "loanpoll_site.requests.NullCharacterMiddleware",
     "loanpoll_site.requests.ChunkedBodyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "loanpoll_site.headers.PermissionsPolicyMiddleware",
