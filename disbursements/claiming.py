@@ -22,7 +22,7 @@ from loans.rules import facts_of, rules_of
 from mpesa.addresses import ReturnAddress, open_request
 from mpesa.models import RequestKind
 from partners.models import Partner
-from partners.validation import IDENTITY_COLUMNS
+from partners.validation import IDENTITY_COLUMNS, MPESA_COLUMNS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,8 +73,10 @@ def claim(
             loan = lock_loan(loan_pk)
             if loan.status != LoanStatus.PENDING or Terms.of(loan) != terms:
                 return None
-            if _identity(partner) != _identity(seen):
-                return None  # the id would name one shortcode, and the money leave from another
+            if is_stale(seen, partner):
+                # The id would name one shortcode and the money leave from another; or a refused
+                # credential, corrected since, would be tried once more (reliability.md S20).
+                return None
             if loan.review_reason:
                 return None  # a person looks at it: nothing is sent meanwhile
             refusal = _refusal(partner, loan, today=today, now=now)
@@ -87,8 +89,10 @@ def claim(
         return None
 
 
-def _identity(partner: Partner) -> list[object]:
-    return [getattr(partner, column) for column in IDENTITY_COLUMNS]
+def is_stale(seen: Partner, partner: Partner) -> bool:
+    """Do the clients of this pass, made from `seen`, know other settings than the row has now?"""
+    columns = (*IDENTITY_COLUMNS, *MPESA_COLUMNS)
+    return any(getattr(seen, column) != getattr(partner, column) for column in columns)
 
 
 def _lock_partner_of(loan_pk: int) -> Partner:

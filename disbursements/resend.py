@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import Q
 
-from disbursements.claiming import Claim
+from disbursements.claiming import Claim, is_stale
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
 from disbursements.process import fresh_columns, judge, note_rail, prepare, report_attempt
@@ -18,7 +18,7 @@ from disbursements.schedule import is_too_late, may_send_again
 from disbursements.sending import doubt, fail, recheck_max_age, send
 from disbursements.shop import Shop
 from loans.audit import note_change
-from loans.gates import gate_for
+from loans.gates import gate_of
 from loans.models import LoanStatus, LoanTracking, ReviewReason
 from loans.review import raise_review_locked
 from mifos.client import MifosError
@@ -95,7 +95,10 @@ def reclaim(pk: int, shop: Shop) -> Claim | None:
     with transaction.atomic(durable=True), locked_attempt(pk) as (attempt, loan):
         if loan.review_reason or not _may_go_again(attempt, now=now):
             return None
-        if gate_for(shop.partner) is not None or not _is_its_rail(attempt, shop.partner):
+        partner = Partner.objects.get(pk=shop.partner.pk)
+        if gate_of(partner) is not None or is_stale(shop.partner, partner):
+            return None
+        if not _is_its_rail(attempt, partner):
             return None
         if attempt.resolutions.filter(confirmed_at=None, withdrawn_at=None).exists():
             return None  # whoever proposed "not paid" did not know of this send

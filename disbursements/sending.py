@@ -85,6 +85,10 @@ def _ask(claim: Claim, *, fresh: FreshLoan, mpesa: MpesaClient) -> Answer:
     )
     if is_stopped(attempt.mpesa_environment, attempt.mpesa_shortcode):
         return MpesaNotSent("The shortcode was stopped in the meantime; nothing was sent")
+    claimed_at = attempt.last_sent_at or attempt.created_at
+    if timezone.now() - claimed_at > timedelta(seconds=recheck_max_age()):
+        # The monotonic clock behind `not_after` stands still while the machine is suspended.
+        return MpesaNotSent("The machine stood still since the claim; nothing was sent")
     leave_database()
     try:
         return mpesa.pay(order)

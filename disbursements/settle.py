@@ -156,12 +156,14 @@ def _apply_answer(
 ) -> str:
     result = read_status_result(callback.body)
     verdict = verdict_of_status(result, promise_of(attempt))
-    if meaning_of(result.code).stops_shortcode:
-        # The question's credential is the payment's: each further try feeds its lock (rule 12).
-        _stop(attempt.mpesa_environment, attempt.mpesa_shortcode, result.code, now=now)
     if verdict.proof == Proof.NOT_FOUND and not is_first:
         return "the same answer again; one question counts once"
-    return apply_verdict(attempt.pk, verdict, asked_at=request.sent_at, now=now)
+    outcome = apply_verdict(attempt.pk, verdict, asked_at=request.sent_at, now=now)
+    if meaning_of(result.code).stops_shortcode:
+        # The question's credential is the payment's: each further try feeds its lock (rule 12).
+        # After the loan, as every other writer does: the other order would deadlock.
+        _stop(attempt.mpesa_environment, attempt.mpesa_shortcode, result.code, now=now)
+    return outcome
 
 
 def _apply_result(callback: MpesaCallback, attempt: DisbursementRequest, *, now: datetime) -> str:

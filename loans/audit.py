@@ -16,6 +16,8 @@ from django.db import transaction
 
 from loans.models import LoanEvent, LoanStatus, LoanTracking
 
+LONGEST_ACTOR = 150  # two long user names settle together
+
 
 class StaleLoan(Exception):
     """The loan is no longer in the status this move leaves. Somebody else was first: read again."""
@@ -84,7 +86,7 @@ def chain(loan: LoanTracking, drafts: list[EventDraft]) -> list[LoanEvent]:
                 disbursement_request_id=draft.disbursement_request_id,
                 from_status=draft.from_status,
                 to_status=draft.to_status,
-                actor=draft.actor,
+                actor=draft.actor[:LONGEST_ACTOR],
                 reason=draft.reason[:500],
                 at=draft.at,
                 details=draft.details,
@@ -102,7 +104,7 @@ def digest_of(loan: LoanTracking, draft: EventDraft, previous: str) -> str:
         draft.disbursement_request_id,
         draft.from_status,
         draft.to_status,
-        draft.actor,
+        draft.actor[:LONGEST_ACTOR],
         draft.reason[:500],
         draft.at.astimezone(UTC).isoformat(timespec="microseconds"),
         draft.details,

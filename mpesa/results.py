@@ -23,6 +23,7 @@ IDENTIFIER = re.compile(r"[\x21-\x7e]{1,100}")
 RECEIPT = re.compile(r"[A-Za-z0-9]{1,20}")
 SHILLINGS = re.compile(r"-?[0-9]{1,13}(\.[0-9]{1,4})?")
 PHONE = re.compile(r"\+?(?:254|0)?([17][0-9]{8})(?![0-9])")
+LONG_NUMBER = re.compile(r"\+?[0-9]{9,}")
 DATE_FORMATS = (
     (re.compile(r"[0-9]{2}\.[0-9]{2}\.[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}"), "%d.%m.%Y %H:%M:%S"),
     (re.compile(r"[0-9]{14}"), "%Y%m%d%H%M%S"),
@@ -95,7 +96,7 @@ def read_payment_result(body: str) -> PaymentResult:
     code = _code_of(result)
     return PaymentResult(
         code=code,
-        description=_clean(result.get("ResultDesc"))[:LONGEST_TEXT],
+        description=_description_of(result),
         originator_conversation_id=_identifier(result, "OriginatorConversationID"),
         conversation_id=_identifier(result, "ConversationID"),
         transaction_id=_clean(result.get("TransactionID"))[:LONGEST_TEXT],
@@ -112,7 +113,7 @@ def read_status_result(body: str) -> StatusResult:
     result, parameters = _open(body)
     return StatusResult(
         code=_code_of(result),
-        description=_clean(result.get("ResultDesc"))[:LONGEST_TEXT],
+        description=_description_of(result),
         conversation_id=_identifier(result, "ConversationID"),
         transaction_status=parameters.one("TransactionStatus"),
         receipt=_receipt(parameters, "ReceiptNo"),
@@ -128,7 +129,7 @@ def read_balance_result(body: str) -> BalanceResult:
     result, parameters = _open(body)
     return BalanceResult(
         code=_code_of(result),
-        description=_clean(result.get("ResultDesc"))[:LONGEST_TEXT],
+        description=_description_of(result),
         conversation_id=_identifier(result, "ConversationID"),
         utility_balance=_utility_balance(parameters.last("AccountBalance")),
     )
@@ -182,6 +183,11 @@ def _code_of(result: dict[str, object]) -> str:
     if not CODE.fullmatch(code):
         raise UnreadableCallback("there is no readable ResultCode")
     return code
+
+
+def _description_of(result: dict[str, object]) -> str:
+    """Return M-Pesa's words without phone numbers: they go into events, logs and messages."""
+    return LONG_NUMBER.sub("***", _clean(result.get("ResultDesc")))[:LONGEST_TEXT]
 
 
 def _identifier(result: dict[str, object], key: str) -> str:

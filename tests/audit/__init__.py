@@ -1,0 +1,1 @@
+"""Schedules in which a promise does not hold (audit of 27 November 2026)."""
