@@ -7,17 +7,18 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from django.db import IntegrityError, transaction
-from django.db.models import Max, Sum
+from django.db.models import Max, Q, Sum
 from django.utils import timezone
 
 from disbursements.identity import attempt_digest, mifos_external_id, originator_conversation_id
-from disbursements.models import AttemptStatus, DisbursementRequest, TriggeredBy
+from disbursements.models import OPEN_STATES, AttemptStatus, DisbursementRequest, TriggeredBy
 from loans.audit import EventDraft, lock_loan, note_on_loan
 from loans.decide import set_hold
 from loans.eligibility import Refusal, refusal_for, start_of_day
 from loans.gates import gate_of
-from loans.models import HoldReason, LoanStatus, LoanTracking
+from loans.models import HoldReason, LoanStatus, LoanTracking, ReviewReason
 from loans.phones import mask_msisdn
+from loans.review import raise_review_locked
 from loans.rules import facts_of, rules_of
 from mpesa.addresses import ReturnAddress, open_request
 from mpesa.models import RequestKind
@@ -86,7 +87,23 @@ def claim(
             return _write(partner, loan, triggered_by=triggered_by, now=now)
     except IntegrityError:
         # The database's own promise (one live attempt, one id) was faster than our reading.
+        _call_if_blocked(loan_pk, now=now)
         return None
+
+
+def _call_if_blocked(loan_pk: int, *, now: datetime) -> None:
+    """Another pass has it, or its id belongs to another loan's attempt: then no pass ever will."""
+    with transaction.atomic():
+        loan = lock_loan(loan_pk)
+        is_live = loan.attempts.exclude(status=AttemptStatus.FAILED).exists()
+        if loan.status == LoanStatus.PENDING and not is_live:
+            raise_review_locked(
+                loan,
+                ReviewReason.DOUBLE_PAYMENT,
+                message="Another loan's payment already has the id of this one: "
+                "is this lender's Mifos X entered twice?",
+                now=now,
+            )
 
 
 def is_stale(seen: Partner, partner: Partner) -> bool:
@@ -110,12 +127,14 @@ def _refusal(partner: Partner, loan: LoanTracking, *, today: date, now: datetime
 
 
 def _limit_refusal(partner: Partner, loan: LoanTracking, *, now: datetime) -> Refusal | None:
-    """Count live and paid attempts of the Nairobi day, under the partner's lock (rule 11)."""
+    """Count the paid attempts of the Nairobi day and all open ones, which may still pay today,
+    under the partner's lock (rule 11)."""
     today = timezone.localdate(now)
     tomorrow = today + timedelta(days=1)
-    attempts = DisbursementRequest.objects.filter(
-        partner=partner, created_at__gte=start_of_day(today)
-    ).exclude(status=AttemptStatus.FAILED)
+    of_today = Q(created_at__gte=start_of_day(today)) | Q(status__in=OPEN_STATES)
+    attempts = DisbursementRequest.objects.filter(of_today, partner=partner).exclude(
+        status=AttemptStatus.FAILED
+    )
     limits = (
         (HoldReason.DAILY_LIMIT, partner.daily_limit, attempts),
         (

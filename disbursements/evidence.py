@@ -6,7 +6,13 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from disbursements.models import AttemptStatus, DisbursementRequest
+from disbursements.models import (
+    CLOSED_STATES,
+    MONEY_MOVED,
+    OPEN_STATES,
+    AttemptStatus,
+    DisbursementRequest,
+)
 from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
 from disbursements.policy import next_automatic_attempt
 from disbursements.schedule import next_question_at
@@ -14,22 +20,10 @@ from disbursements.sending import doubt, fail
 from disbursements.verdicts import Promise, Proof, Verdict
 from loans.audit import note_change
 from loans.models import LoanStatus, LoanTracking, ReviewReason
-from loans.review import raise_review_locked
+from loans.review import OF_A_SUCCESS, raise_review_locked
 from mpesa.client import DUPLICATE_OR_INTERNAL
 from mpesa.shortcodes import open_breaker
 
-MONEY_MOVED = frozenset({AttemptStatus.PAID, AttemptStatus.COMPLETED})
-CLOSED_STATES = MONEY_MOVED | {AttemptStatus.FAILED}
-OPEN_STATES = frozenset({AttemptStatus.SUBMITTING, AttemptStatus.ACCEPTED, AttemptStatus.UNKNOWN})
-# While one of these stands, M-Pesa or its statement has spoken of a success.
-OF_A_SUCCESS = frozenset(
-    {
-        ReviewReason.RESULT_MISMATCH,
-        ReviewReason.CONTRADICTION,
-        ReviewReason.DOUBLE_PAYMENT,
-        ReviewReason.BOOKS_DIFFER,
-    }
-)
 SUCCESS_CODE = "0"
 
 
@@ -106,7 +100,7 @@ def _while_open(
             )
         case Proof.PAID:
             return _paid(attempt, loan, verdict, now=now)
-        case Proof.DEAD | Proof.REPORTED_FAILED if _spoke_of_success(attempt, loan):
+        case Proof.DEAD | Proof.REPORTED_FAILED if spoke_of_success(attempt, loan):
             return _contradiction(
                 attempt, loan, f"A success was reported, and now: {verdict.reason}", now=now
             )
@@ -128,7 +122,7 @@ def _while_open(
             return _still_open(attempt, loan, verdict, now=now)
 
 
-def _spoke_of_success(attempt: DisbursementRequest, loan: LoanTracking) -> bool:
+def spoke_of_success(attempt: DisbursementRequest, loan: LoanTracking) -> bool:
     """A later answer proves no failure then: a new attempt might pay twice. People decide."""
     return attempt.result_code == SUCCESS_CODE or loan.review_reason in OF_A_SUCCESS
 
@@ -235,8 +229,8 @@ def _not_found(
     now: datetime,
 ) -> str:
     """Weak evidence: it may confirm a reported failure, and never fails alone (rules 6, 7)."""
-    if attempt.failure_reported_at is not None and _not_found_confirms_from(attempt) <= asked_at:
-        if _spoke_of_success(attempt, loan):
+    if _may_confirm(attempt, loan) and _not_found_confirms_from(attempt) <= asked_at:
+        if spoke_of_success(attempt, loan):
             message = f"A success was reported, and now: {verdict.reason}"
             return _contradiction(attempt, loan, message, now=now)
         return _dead_by_absence(attempt, loan, now=now)
@@ -245,7 +239,7 @@ def _not_found(
         known = [asked_at, attempt.first_not_found_at, attempt.last_not_found_at]
         times = sorted(at for at in known if at is not None)
         note_on_attempt(attempt, first_not_found_at=times[0], last_not_found_at=times[-1])
-    note_on_attempt(attempt, next_query_at=_ask_after_not_found(attempt, now=now))
+    note_on_attempt(attempt, next_query_at=_ask_after_not_found(attempt, loan, now=now))
     _note(attempt, loan, verdict.reason, now=now)
     if attempt.result_code == DUPLICATE_OR_INTERNAL:
         # Seen and not found: sending again says nothing new (contracts/mpesa.md 2.1).
@@ -272,8 +266,19 @@ def _dead_by_absence(attempt: DisbursementRequest, loan: LoanTracking, *, now: d
     return reason
 
 
-def _ask_after_not_found(attempt: DisbursementRequest, *, now: datetime) -> datetime:
-    if attempt.failure_reported_at is not None:
+def _may_confirm(attempt: DisbursementRequest, loan: LoanTracking) -> bool:
+    """May "not found" confirm a reported failure? Not once M-Pesa said anything unclear of it:
+    that is for a person (rule 7)."""
+    is_clear = loan.review_reason in {"", ReviewReason.OUTCOME_UNKNOWN}
+    return attempt.failure_reported_at is not None and (
+        is_clear or spoke_of_success(attempt, loan)  # then it is a contradiction
+    )
+
+
+def _ask_after_not_found(
+    attempt: DisbursementRequest, loan: LoanTracking, *, now: datetime
+) -> datetime:
+    if _may_confirm(attempt, loan):
         return max(_not_found_confirms_from(attempt), now)
     return next_question_at(attempt, now=now)
 
@@ -323,15 +328,21 @@ def _answered_nothing(
     """Answered without a verdict: earlier "not found" answers no longer stand alone."""
     note_on_attempt(attempt, first_not_found_at=None, last_not_found_at=None)
     if attempt.failure_reported_at is not None and not verdict.code:
-        raise_review_locked(
-            loan,
-            ReviewReason.FAILURE_UNCONFIRMED,
-            message=f"A failure was reported, but: {verdict.reason}",
-            now=now,
-            disbursement_request_id=attempt.pk,
-        )
+        _doubt_failure(attempt, loan, verdict, now=now)
     _note(attempt, loan, verdict.reason, now=now)
     return verdict.reason
+
+
+def _doubt_failure(
+    attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
+) -> None:
+    raise_review_locked(
+        loan,
+        ReviewReason.FAILURE_UNCONFIRMED,
+        message=f"A failure was reported, but: {verdict.reason}",
+        now=now,
+        disbursement_request_id=attempt.pk,
+    )
 
 
 def _still_open(
@@ -346,6 +357,8 @@ def _still_open(
         _doubt(attempt, loan, verdict.reason, ask_at=ask_at, now=now)
     else:
         _note(attempt, loan, verdict.reason, now=now)
+    if attempt.failure_reported_at is not None and verdict.code:
+        _doubt_failure(attempt, loan, verdict, now=now)
     if attempt.result_code != SUCCESS_CODE:
         # A success once spoken of is never forgotten: it forbids every failure.
         note_on_attempt(attempt, **facts)

@@ -83,13 +83,17 @@ def take_balance(request: MpesaRequest, result: BalanceResult, *, now: datetime)
 
 
 def next_amount(environment: str, shortcode: str, *, now: datetime) -> Decimal | None:
-    """Return the KES of the oldest loan that waits for the float of this shortcode."""
+    """Return the KES of the oldest loan that waits for the float of this shortcode, and may be paid
+    once it is there."""
     held = Q(status=LoanStatus.PENDING, hold_reason=HoldReason.FLOAT_SHORT)
     failed = Q(status=LoanStatus.FAILED, next_attempt_at__lte=now)
     waiting = LoanTracking.objects.filter(
         held | failed | Q(pk__in=_short_and_unconfirmed()),
         partner__mpesa_environment=environment,
         partner__mpesa_shortcode=shortcode,
+        partner__is_active=True,
+        partner__is_paused=False,
+        partner__mifos_auto_disbursement_enabled=True,
         review_reason="",
     ).order_by("approved_on", "id")
     return waiting.values_list("net_disbursal_amount", flat=True).first()

@@ -29,7 +29,7 @@ from disbursements.models import DisbursementRequest, TriggeredBy
 from disbursements.passes import run_hook, serving
 from disbursements.process import due_loans, pay_loan
 from disbursements.record import Books, due_to_record, record_one
-from disbursements.resend import due_again, send_again
+from disbursements.resend import due_again, send_again, take_back_unsent
 from disbursements.serve import decide_for, fetch_for, open_shop
 from disbursements.settle import apply_callback, unread_callbacks
 from disbursements.shop import Shop
@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 # How long a worker trusts what it read of a partner for all its loans: business date, permissions,
 # calendar, and whether Mifos X and M-Pesa answer at all.
 VISIT_SECONDS = 60.0
+DOOR_SECONDS = 0.5
 HEARTBEAT_SECONDS = 5.0
 # A worker that says nothing for so long is dead, and its jobs are another's.
 DEAD_AFTER_SECONDS = 20.0
@@ -69,13 +70,23 @@ class Visits:
     _visits: dict[int, Visit] = field(default_factory=dict)
     _doors: dict[int, threading.Lock] = field(default_factory=dict)
 
-    def of(self, partner_id: int) -> Visit:
-        """Return the visit to a partner. Raises NotConfigured when not even Mifos X is set up."""
-        with self._doors.setdefault(partner_id, threading.Lock()):
+    def of(self, partner_id: int) -> Visit | None:
+        """Return the visit to a partner, or None when another thread still opens it.
+
+        Nobody waits long at the door: a partner whose Mifos X hangs would take every thread of the
+        worker. What is left undone is handed over again by the sweep. Raises NotConfigured when not
+        even Mifos X is set up.
+        """
+        door = self._doors.setdefault(partner_id, threading.Lock())
+        if not door.acquire(timeout=DOOR_SECONDS):
+            return None
+        try:
             visit = self._visits.get(partner_id)
             if visit is None or time.monotonic() >= visit.ends_at:
                 visit = self._visits[partner_id] = _begin_visit(partner_id)
             return visit
+        finally:
+            door.release()
 
     def forget(self) -> None:
         """End all visits."""
@@ -198,6 +209,7 @@ def hand_over_due(partner: Partner) -> None:
     now = timezone.now()
     handover.callbacks(unread_callbacks(partner))
     gate = decide_for(partner)
+    take_back_unsent(partner, gate=gate, now=now)
     doubt_the_dead(partner, now=now)
     call_people(partner, now=now)
     # Its settings may be taken away meanwhile: what is paid is still recorded.

@@ -23,6 +23,11 @@ class AttemptStatus(models.TextChoices):
     FAILED = "failed", "Failed, no money moved"
 
 
+OPEN_STATES = frozenset({AttemptStatus.SUBMITTING, AttemptStatus.ACCEPTED, AttemptStatus.UNKNOWN})
+MONEY_MOVED = frozenset({AttemptStatus.PAID, AttemptStatus.COMPLETED})
+CLOSED_STATES = MONEY_MOVED | {AttemptStatus.FAILED}
+
+
 class Origin(models.TextChoices):
     UI = "ui", "Loan Poll"
 

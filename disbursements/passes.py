@@ -27,11 +27,21 @@ logger = logging.getLogger(__name__)
 MOST_PARTNERS_AT_ONCE = 32
 
 
-def run_fetch(*, triggered_by: TriggeredBy, partners: Sequence[str] = ()) -> FetchReport:
+def run_fetch(
+    *,
+    triggered_by: TriggeredBy,
+    partners: Sequence[str] = (),
+    budget_seconds: float | None = None,
+) -> FetchReport:
     """Steps 1 and 2 for the partners with these slugs (none named = all active ones)."""
-    run = _begin("fetch", triggered_by)
+    orders = _orders(triggered_by, budget_seconds=budget_seconds)
     chosen = _active(_chosen(partners))
-    report = FetchReport(results=_in_order(overlap(fetch_for, chosen, workers=_workers(chosen))))
+    run = _begin("fetch", triggered_by)
+
+    def fetch(partner: Partner) -> PartnerFetch:
+        return fetch_for(partner, deadline=orders.deadline)
+
+    report = FetchReport(results=_in_order(overlap(fetch, chosen, workers=_workers(chosen))))
     _end(run, success=report.success, summary={"fetch": [asdict(each) for each in report.results]})
     return report
 
@@ -80,7 +90,7 @@ def run_sync(
 
     def sync(partner: Partner) -> tuple[PartnerFetch | None, PartnerProcess]:
         # A partner goes on to its payments as soon as its own poll is done: none waits for another.
-        fetched = fetch_for(partner) if partner.is_active else None
+        fetched = fetch_for(partner, deadline=orders.deadline) if partner.is_active else None
         return fetched, process_for(partner, orders)
 
     pairs = list(overlap(sync, chosen, workers=_workers(chosen)))

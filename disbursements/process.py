@@ -15,11 +15,12 @@ from disbursements.reports import LoanOutcome, LoanReport
 from disbursements.reread import FreshLoan, LoanGone, read_fresh
 from disbursements.sending import Answer, recheck_max_age, send
 from disbursements.shop import Shop
-from loans.audit import lock_loan
+from loans.audit import lock_loan, note_change
 from loans.decide import RECHECK_HOLDS, set_hold
 from loans.eligibility import Refusal, refusal_for
-from loans.models import LoanStatus, LoanTracking
+from loans.models import HoldReason, LoanStatus, LoanTracking, ReviewReason
 from loans.refresh import cancel, take_facts
+from loans.review import raise_review_locked
 from loans.rules import facts_of, rules_of
 from loans.terms import changed_terms, columns_of_client, columns_of_loan
 from mifos.client import MifosError
@@ -97,6 +98,8 @@ def take_fresh(loan: LoanTracking, fresh: FreshLoan, shop: Shop) -> str:
     if not fresh.loan.waiting_for_disbursal:
         cancel(loan.pk, fresh.loan, now=now)
         return "It no longer waits in Mifos X"
+    if fresh.loan.disbursals and not _note_earlier_disbursal(loan, fresh, now=now):
+        return "Mifos X shows a disbursement of it already; a person looks"
     refusal = _refusal_after(loan, fresh, shop, now=now)
     if refusal is not None or loan.hold_reason:
         with transaction.atomic():
@@ -104,6 +107,27 @@ def take_fresh(loan: LoanTracking, fresh: FreshLoan, shop: Shop) -> str:
             if loan.status == LoanStatus.PENDING:
                 set_hold(loan, refusal, actor="system", now=now)
     return refusal.sentence if refusal else ""
+
+
+def _note_earlier_disbursal(loan: LoanTracking, fresh: FreshLoan, *, now: datetime) -> bool:
+    """Mifos X shows that it was disbursed before, by hand or by us, and undone: never by itself
+    again (rule 15). False when a disbursement still stands: then a person is called."""
+    standing = [each for each in fresh.loan.disbursals if not each.is_reversed]
+    with transaction.atomic():
+        row = lock_loan(loan.pk)
+        if standing:
+            message = "Mifos X shows a waiting loan with a disbursement that stands"
+            raise_review_locked(row, ReviewReason.DOUBLE_PAYMENT, message=message, now=now)
+        elif row.status == LoanStatus.PENDING and row.approval_cause != HoldReason.REOPENED:
+            note_change(
+                row,
+                actor="system",
+                reason="Mifos X shows that it was disbursed before, and undone",
+                at=now,
+                approval_cause=HoldReason.REOPENED,
+            )
+    loan.approval_cause = row.approval_cause
+    return not standing
 
 
 def _refusal_after(

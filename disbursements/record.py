@@ -159,10 +159,12 @@ def _look(attempt: DisbursementRequest, loan: LoanDetail) -> bool | None:
 
 
 def is_ours(attempt: DisbursementRequest, disbursal: Disbursal) -> bool:
-    """Ours carries our external id, or our receipt where an old server keeps no external id."""
-    if disbursal.external_id:
-        return disbursal.external_id == attempt.mifos_external_id
-    return disbursal.receipt_number == attempt.transaction_receipt
+    """Ours carries our external id or our receipt (contracts/mifos.md 7): a person may have
+    entered what was refused, and a server may give external ids of its own."""
+    if disbursal.external_id == attempt.mifos_external_id:
+        return True
+    receipt = attempt.transaction_receipt
+    return bool(receipt) and disbursal.receipt_number == receipt
 
 
 def complete(attempt: DisbursementRequest, disbursal: Disbursal) -> bool:

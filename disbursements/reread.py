@@ -78,6 +78,7 @@ class Preflight:
         return (
             self.standing
             or _client_refusal(fresh)
+            or _principal_refusal(fresh.loan)
             or _date_refusal(fresh.loan, self.today)
             or self._calendar_refusal(fresh.loan)
         )
@@ -125,6 +126,17 @@ def _client_refusal(fresh: FreshLoan) -> Refusal | None:
     if not fresh.client.is_active:
         return Refusal(hold=HoldReason.CLIENT_NOT_ACTIVE)
     return None
+
+
+def _principal_refusal(loan: LoanDetail) -> Refusal | None:
+    """Fineract disburses no more than was approved (5.2 rows 5 and 15)."""
+    if loan.approved_principal is None or loan.principal <= loan.approved_principal:
+        return None
+    return Refusal(
+        hold=HoldReason.NET_UNKNOWN,
+        message=f"The principal is KES {loan.principal}, and only {loan.approved_principal} was "
+        "approved; Mifos X would refuse the disbursement",
+    )
 
 
 def _date_refusal(loan: LoanDetail, today: date) -> Refusal | None:

@@ -18,6 +18,7 @@ from disbursements.schedule import is_too_late, may_send_again
 from disbursements.sending import doubt, fail, recheck_max_age, send
 from disbursements.shop import Shop
 from loans.audit import note_change
+from loans.eligibility import Refusal
 from loans.gates import gate_of
 from loans.models import LoanStatus, LoanTracking, ReviewReason
 from loans.review import raise_review_locked
@@ -153,6 +154,40 @@ def ask_instead(pk: int, *, why: str, now: datetime) -> None:
     with locked_attempt(pk) as (attempt, loan):
         if attempt.status == AttemptStatus.SUBMITTING and _may_go_again(attempt, now=now):
             doubt(attempt, loan, reason=why, details={}, ask_at=now, now=now)
+
+
+def take_back_unsent(partner: Partner, *, now: datetime, gate: Refusal | None) -> None:
+    """Take back what provably never left and may not, or could not for a day, be sent again.
+
+    Else it would say "being sent" for as long as its partner may not pay.
+    """
+    waiting = DisbursementRequest.objects.filter(
+        partner=partner, status=AttemptStatus.SUBMITTING, resend_at__isnull=False
+    )
+    for each in list(waiting):
+        if gate is not None:
+            _take_back(each.pk, why=f"It never left, and now: {gate.sentence}", now=now)
+        elif each.sends_in_doubt == 0 and is_too_late(each, now=now):
+            give_up_sending(each.pk, now=now)
+
+
+def _take_back(pk: int, *, why: str, now: datetime) -> None:
+    if not withdraw_unsent(pk, why=why, now=now):
+        ask_instead(pk, why=why, now=now)
+
+
+def give_up_sending(pk: int, *, now: datetime) -> None:
+    """Close as failed what could not leave for a day: a person looks why, and retries it."""
+    with locked_attempt(pk) as (attempt, loan):
+        if attempt.status != AttemptStatus.SUBMITTING or attempt.sends_in_doubt:
+            return
+        fail(
+            attempt,
+            loan,
+            reason=f"It could not be sent for a day: {attempt.result_description or 'no answer'}",
+            evidence={"proof": "never left", "sends": attempt.send_count},
+            now=now,
+        )
 
 
 def due_again(partner: Partner, *, now: datetime) -> list[int]:

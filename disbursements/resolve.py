@@ -8,8 +8,9 @@ from datetime import datetime
 from django.contrib.auth.models import User
 from django.db import IntegrityError
 
-from disbursements.evidence import MONEY_MOVED, mark_paid
+from disbursements.evidence import mark_paid, spoke_of_success
 from disbursements.models import (
+    MONEY_MOVED,
     AttemptStatus,
     DisbursementRequest,
     ResolutionOutcome,
@@ -20,6 +21,7 @@ from disbursements.sending import fail
 from disbursements.verdicts import Proof, Verdict
 from loans.audit import note_change
 from loans.models import LoanTracking
+from mpesa.models import MpesaCallback
 
 SETTLEABLE = frozenset({AttemptStatus.ACCEPTED, AttemptStatus.UNKNOWN})
 RECEIPT = re.compile(r"[A-Z0-9]{10}")
@@ -84,6 +86,11 @@ def _confirm(resolution: ReviewResolution, *, by: User, now: datetime) -> None:
         refusal = resolution_refusal(attempt, outcome, resolution.receipt, resolution.reason)
         if refusal:
             raise ResolutionRefused(refusal)
+        if _is_outdated(resolution, attempt, loan):
+            raise ResolutionRefused(
+                "M-Pesa has spoken of a success since this was proposed: withdraw it, look at the "
+                "new evidence, and propose again."
+            )
         _close(resolution, confirmed_by=by, confirmed_at=now)
         actors = f"{resolution.proposed_by.get_username()} and {by.get_username()}"
         _settle(attempt, loan, resolution, actors=actors, now=now)
@@ -101,6 +108,18 @@ def withdraw(resolution_pk: int, *, by: User, now: datetime) -> None:
             at=now,
             details={"disbursement_request_id": attempt.pk},
         )
+
+
+def _is_outdated(
+    resolution: ReviewResolution, attempt: DisbursementRequest, loan: LoanTracking
+) -> bool:
+    """Did the first person say "not paid" without knowing what M-Pesa said later?"""
+    if resolution.outcome == ResolutionOutcome.PAID or not spoke_of_success(attempt, loan):
+        return False
+    return MpesaCallback.objects.filter(
+        request__originator_conversation_id=attempt.originator_conversation_id,
+        received_at__gt=resolution.proposed_at,
+    ).exists()
 
 
 def _close(resolution: ReviewResolution, **columns: object) -> None:

@@ -19,6 +19,7 @@ from disbursements.policy import next_automatic_attempt
 from disbursements.reread import FreshLoan
 from loans.audit import note_change
 from loans.models import LoanStatus, LoanTracking
+from loans.review import stands_for_another
 from mpesa.client import (
     DUPLICATE_OR_INTERNAL,
     Accepted,
@@ -240,14 +241,21 @@ def fail(
             },
             loan_status=loan_status,
             loan_columns={
-                "error_message": reason[:500],
                 "next_attempt_at": _by_itself_at(attempt, columns, loan_status, now=now),
-                "review_reason": "",
-                "review_since": None,
+                **_review_over(attempt, loan, reason),
                 **({"decided_at": None} if loan_status == LoanStatus.PENDING else {}),
             },
         ),
     )
+
+
+def _review_over(
+    attempt: DisbursementRequest, loan: LoanTracking, reason: str
+) -> dict[str, object]:
+    """The review of this attempt ends with it; what was said of another attempt stays said."""
+    if stands_for_another(loan, attempt.pk):
+        return {}
+    return {"error_message": reason[:500], "review_reason": "", "review_since": None}
 
 
 def _by_itself_at(

@@ -19,7 +19,7 @@ from disbursements.process import OUTCOMES, due_loans, pay_due_loans
 from disbursements.record import record_paid
 from disbursements.reports import LoanReport, PartnerProcess
 from disbursements.reread import Preflight
-from disbursements.resend import due_again, send_due_again
+from disbursements.resend import due_again, send_due_again, take_back_unsent
 from disbursements.retry import retry_by_policy
 from disbursements.settle import apply_unread_callbacks
 from disbursements.shop import Shop
@@ -64,11 +64,11 @@ class Orders:
         return now + (self.deadline - now) * SHARE_FOR_PAYING
 
 
-def fetch_for(partner: Partner) -> PartnerFetch:
+def fetch_for(partner: Partner, *, deadline: float | None = None) -> PartnerFetch:
     """Poll one partner. Whatever goes wrong is told in the report and on the partner."""
     now = timezone.now()
     try:
-        return fetch_partner(partner, mifos_client(partner), now=now)
+        return fetch_partner(partner, mifos_client(partner), now=now, deadline=deadline)
     except NotConfigured as exc:
         error = str(exc)
     except Exception:
@@ -100,6 +100,7 @@ def _process(partner: Partner, orders: Orders, report: PartnerProcess) -> None:
     apply_unread_callbacks(partner)
     gate = decide_for(partner)
     report.waiting_because = gate.sentence if gate else ""
+    take_back_unsent(partner, gate=gate, now=timezone.now())
     if partner.is_mpesa_configured:  # without M-Pesa, loans are found and shown, and none is paid
         _move_money(partner, orders, report, is_open=gate is None)
     elif orders.loan_id is None:  # taken away meanwhile: what was sent before is still seen through
@@ -129,7 +130,8 @@ def decide_for(partner: Partner) -> Refusal | None:
     """Keep every hold of the partner true; return what keeps all its loans waiting, or None."""
     now = timezone.now()
     gate = gate_for(partner)
-    if gate is None:
+    if gate is None or gate.hold == HoldReason.FLOAT_SHORT:
+        # While the float is short they wait for it as held loans, which a withdrawal ends.
         retry_by_policy(partner, now=now)
     decide_pending(partner, gate=gate, now=now, today=timezone.localdate(now))
     return gate

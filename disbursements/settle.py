@@ -9,15 +9,9 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from disbursements.evidence import (
-    CLOSED_STATES,
-    apply_verdict,
-    ask_soon,
-    doubt_closed,
-    promise_of,
-)
+from disbursements.evidence import apply_verdict, ask_soon, doubt_closed, promise_of
 from disbursements.floats import FLOAT_SHORT_CODE, take_balance
-from disbursements.models import DisbursementRequest
+from disbursements.models import CLOSED_STATES, DisbursementRequest
 from disbursements.verdicts import Proof, Verdict, verdict_of_payment, verdict_of_status
 from mpesa.models import CallbackKind, MpesaCallback, MpesaRequest
 from mpesa.result_codes import Meaning, meaning_of
@@ -172,9 +166,18 @@ def _apply_result(callback: MpesaCallback, attempt: DisbursementRequest, *, now:
     meaning = meaning_of(result.code)
     verdict = verdict_of_payment(result, promise_of(attempt), meaning)
     outcome = apply_verdict(attempt.pk, verdict, now=now)
-    if verdict.proof != Proof.MISMATCH:
+    if verdict.proof != Proof.MISMATCH and not _came_before(callback):
         _note_on_shortcode(attempt, result, verdict, meaning, now=now)
     return outcome
+
+
+def _came_before(callback: MpesaCallback) -> bool:
+    """Was this very letter delivered before? Its shortcode may have been let go since (C03)."""
+    others = MpesaCallback.objects.filter(
+        request=callback.request_id, kind=callback.kind, applied_at__isnull=False
+    )
+    earlier = others.filter(pk__lt=callback.pk, is_quarantined=False)
+    return any(each.body == callback.body for each in earlier)
 
 
 def _note_on_shortcode(

@@ -39,19 +39,15 @@ class RequestIdMiddleware:
 
 
 class NullCharacterMiddleware:
-    """Refuses an address or a key with a NUL in it: PostgreSQL can look for no such text."""
+    """Refuses a query or a key with a NUL in it: PostgreSQL can look for no such text."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        said = (
-            request.path,
-            request.META["QUERY_STRING"],
-            request.headers.get("Authorization", ""),
-        )
+        said = (request.META["QUERY_STRING"], request.headers.get("Authorization", ""))
         if any("\0" in text or "%00" in text for text in said):
-            raise BadRequest("A NUL character stands in the address or in the key.")
+            raise BadRequest("A NUL character stands in the query or in the key.")
         return self.get_response(request)
 
 

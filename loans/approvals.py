@@ -58,10 +58,17 @@ def request_approval(pk: int, *, by: str, now: datetime) -> None:
             defaults={
                 "amount": loan.net_disbursal_amount,
                 "phone_number": loan.phone_number,
+                "cause": loan.hold_reason,
                 "requested_by": by,
                 "requested_at": now,
             },
         )
+
+
+def expire_approvals(loan: LoanTracking) -> int:
+    """End what was approved for a locked loan: it was for other terms or an earlier payment."""
+    approved = loan.approvals.filter(state=ApprovalState.APPROVED)
+    return approved.update(state=ApprovalState.EXPIRED)
 
 
 def _answer(

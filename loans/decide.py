@@ -17,6 +17,7 @@ from loans.rules import facts_of, rules_of
 from partners.models import Partner
 
 CHUNK = 200
+SYSTEM = "system"
 RECHECK_BACKOFFS = 15  # a held loan is read again after this many times LOANPOLL_BACKOFF_BASE
 
 # Holds that only a fresh look into Mifos X can lift; processing takes that look when it is due.
@@ -70,7 +71,7 @@ def set_hold(loan: LoanTracking, refusal: Refusal | None, *, actor: str, now: da
     """Write the hold (or its end) on a locked pending loan; an event only when it changed."""
     columns = hold_columns(refusal, now=now)
     if refusal is not None and refusal.hold in APPROVABLE_HOLDS:
-        request_approvals([loan], now=now)
+        request_approvals([loan], cause=refusal.hold, now=now)
     unchanged = (loan.hold_reason, loan.error_message) == (
         columns["hold_reason"],
         columns["error_message"],
@@ -99,16 +100,34 @@ def hold_columns(refusal: Refusal | None, *, now: datetime) -> dict[str, object]
     }
 
 
-def request_approvals(loans: Iterable[LoanTracking], *, now: datetime) -> None:
-    """Keep one open approval request per loan, for its present amount and phone number."""
+def request_approvals(
+    loans: Iterable[LoanTracking], *, now: datetime, cause: HoldReason | None = None
+) -> None:
+    """Keep one open approval request per loan, for its present amount, phone number and hold."""
     for loan in loans:
-        facts = {"amount": loan.net_disbursal_amount, "phone_number": loan.phone_number}
-        LoanApproval.objects.update_or_create(
-            loan_tracking=loan,
-            state=ApprovalState.REQUESTED,
-            defaults=facts,
-            create_defaults={**facts, "requested_by": "system", "requested_at": now},
-        )
+        facts = {
+            "amount": loan.net_disbursal_amount,
+            "phone_number": loan.phone_number,
+            "cause": cause or loan.hold_reason,
+        }
+        asked = LoanApproval.objects.filter(loan_tracking=loan, state=ApprovalState.REQUESTED)
+        if not asked.update(**facts):
+            LoanApproval.objects.create(
+                loan_tracking=loan, requested_by=_asker_of(loan), requested_at=now, **facts
+            )
+
+
+def _asker_of(loan: LoanTracking) -> str:
+    """Whoever asked for this payment before, or to pay it again, still may not approve it."""
+    asked = loan.approvals.exclude(requested_by=SYSTEM).order_by("-id")
+    reopened = loan.events.filter(
+        from_status=LoanStatus.FAILED, to_status=LoanStatus.PENDING
+    ).exclude(actor=SYSTEM)
+    return (
+        asked.values_list("requested_by", flat=True).first()
+        or reopened.order_by("-id").values_list("actor", flat=True).first()
+        or SYSTEM
+    )
 
 
 def _due_chunks(partner: Partner, *, gate: Refusal | None, now: datetime) -> Iterator[list[int]]:

@@ -31,7 +31,7 @@ class LoanFacts:
     expected_on: date | None
     obstacle: str
     approval_cause: str
-    is_approved: bool
+    approved_causes: frozenset[str]  # the holds that approvals of this amount and phone answered
     is_held_by_staff: bool
 
 
@@ -147,13 +147,22 @@ def _staff_refusal(facts: LoanFacts) -> Refusal | None:
 
 def _nature_refusal(facts: LoanFacts) -> Refusal | None:
     if facts.obstacle:
-        return Refusal(hold=HoldReason(facts.obstacle))
+        return _held_for(facts.obstacle)
     if facts.currency != "KES":
         return Refusal(
             hold=HoldReason.FOREIGN_CURRENCY,
             message=f"The loan is in {facts.currency}; M-Pesa pays KES",
         )
     return None
+
+
+def _held_for(word: str) -> Refusal:
+    """Return the hold of that name; one that this version does not know is a person's."""
+    if word in HoldReason.values:
+        return Refusal(hold=HoldReason(word))
+    return Refusal(
+        hold=HoldReason.HELD_BY_STAFF, message=f"This version does not know the hold “{word}”"
+    )
 
 
 def _amount_refusal(facts: LoanFacts) -> Refusal | None:
@@ -200,7 +209,7 @@ def _phone_refusal(facts: LoanFacts) -> Refusal | None:
         return Refusal(hold=HoldReason.PHONE_MISSING)
     if not KENYAN_MOBILE.fullmatch(facts.phone):
         return Refusal(hold=HoldReason.PHONE_INVALID)
-    if facts.is_phone_shared and not facts.is_approved:
+    if facts.is_phone_shared and HoldReason.PHONE_SHARED not in facts.approved_causes:
         return Refusal(hold=HoldReason.PHONE_SHARED)
     return None
 
@@ -218,10 +227,10 @@ def _date_refusal(facts: LoanFacts, today: date) -> Refusal | None:
 
 
 def _approval_refusal(facts: LoanFacts, rules: PartnerRules) -> Refusal | None:
-    if facts.is_approved:
+    if facts.approval_cause and facts.approval_cause not in facts.approved_causes:
+        return _held_for(facts.approval_cause)
+    if facts.approved_causes:
         return None
-    if facts.approval_cause:
-        return Refusal(hold=HoldReason(facts.approval_cause))
     rule = rules.products[facts.product_id]
     threshold = rules.approval_threshold
     if threshold is not None and facts.principal > threshold:

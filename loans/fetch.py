@@ -34,13 +34,19 @@ class PartnerFetch:
     error: str = ""
 
 
-def fetch_partner(partner: Partner, mifos: MifosClient, *, now: datetime) -> PartnerFetch:
-    """Read the partner's whole waiting list and keep it. A failed poll is told, never raised."""
+def fetch_partner(
+    partner: Partner, mifos: MifosClient, *, now: datetime, deadline: float | None = None
+) -> PartnerFetch:
+    """Read the partner's whole waiting list and keep it. A failed poll is told, never raised.
+
+    After `deadline` (monotonic seconds) no further page is read; what was read is kept.
+    """
     report = PartnerFetch(partner=partner.name, slug=partner.slug)
     started = time.monotonic()
     try:
-        seen = _keep_pages(partner, mifos, report, now=now)
-        report.cancelled = _look_at_the_missing(partner, mifos, seen, now=now)
+        patience = Patience(deadline=deadline)
+        seen = _keep_pages(partner, mifos, report, patience, now=now)
+        report.cancelled = _look_at_the_missing(partner, mifos, seen, patience, now=now)
     except MifosError as exc:
         report.error = str(exc)
     note_poll(partner, error=report.error, now=now)
@@ -67,7 +73,12 @@ def note_poll(partner: Partner, *, error: str, now: datetime) -> None:
 
 
 def _keep_pages(
-    partner: Partner, mifos: MifosClient, report: PartnerFetch, *, now: datetime
+    partner: Partner,
+    mifos: MifosClient,
+    report: PartnerFetch,
+    patience: Patience,
+    *,
+    now: datetime,
 ) -> set[int]:
     seen: set[int] = set()
     pages = mifos.approved_loans()
@@ -76,6 +87,11 @@ def _keep_pages(
         page = next(pages, None)
         if page is None:
             break
+        if patience.is_lost:
+            raise MifosUnreachable(
+                "The list of approved loans is longer than this pass's time; let cron read it "
+                "(manage.py scheduled_loan_sync)"
+            )
         seen.update(loan.loan_id for loan in page)
         report.new_loans += _keep_page(partner, page, mifos, now=now)
     report.approved = len(seen)
@@ -202,7 +218,12 @@ def _found(row: LoanTracking, *, now: datetime) -> EventDraft:
 
 
 def _look_at_the_missing(
-    partner: Partner, mifos: MifosClient, seen: set[int], *, now: datetime
+    partner: Partner,
+    mifos: MifosClient,
+    seen: set[int],
+    patience: Patience,
+    *,
+    now: datetime,
 ) -> int:
     """Re-read each pending loan that the list no longer showed. Absence alone cancels nothing."""
     pending = LoanTracking.objects.filter(partner=partner, status=LoanStatus.PENDING)
@@ -211,8 +232,6 @@ def _look_at_the_missing(
         for pk, loan_id in pending.values_list("pk", "loan_id").iterator(chunk_size=2000)
         if loan_id not in seen
     ]
-
-    patience = Patience()
 
     def look(one: tuple[int, int]) -> bool:
         try:

@@ -214,7 +214,8 @@ class ApprovalState(models.TextChoices):
 class LoanApproval(models.Model):
     """One request that a person approve one amount to one phone number, and the answer.
 
-    It is worth nothing once the amount or the phone number is another. `requested_by` is a user
+    It is worth nothing once the amount or the phone number is another, and it lifts no graver hold
+    than the one it was asked for (`cause`). `requested_by` is a user
     name, or `system` when the product or the threshold asks for it.
     """
 
@@ -223,6 +224,9 @@ class LoanApproval(models.Model):
     )
     amount = kes()
     phone_number = models.CharField(max_length=50)
+    cause = models.CharField(
+        max_length=30, choices=HoldReason, blank=True, help_text="The hold that it was asked for."
+    )
     state = models.CharField(max_length=10, choices=ApprovalState, default=ApprovalState.REQUESTED)
     requested_by = models.CharField(max_length=150)
     requested_at = models.DateTimeField()

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
+from loans.approvals import expire_approvals
 from loans.audit import EventDraft, lock_loan, move_loan, note_change
 from loans.models import ApprovalState, HoldReason, LoanStatus, LoanTracking, ReviewReason
 from loans.phones import mask_msisdn
@@ -29,6 +30,7 @@ MIFOS_STATUS_WORDS = {
     602: "rescheduled",
     700: "disbursed by hand and overpaid",
 }
+APPROVED_TERMS = frozenset({"loan_amount", "net_disbursal_amount", "phone_number"})
 DISBURSED_BY_HAND = frozenset({300, 600, 601, 602, 700})
 
 
@@ -40,6 +42,9 @@ def take_facts(pk: int, columns: Mapping[str, Any], *, now: datetime) -> LoanTra
         if loan.status != LoanStatus.PENDING or not changed:
             return loan
         extra = _phone_change(loan, changed, now=now)
+        if not APPROVED_TERMS.isdisjoint(changed):
+            # For good: terms that change back are not what the approver saw either.
+            expire_approvals(loan)
         note_change(
             loan,
             actor="system",

@@ -10,6 +10,15 @@ from django.db import transaction
 from loans.audit import lock_loan, note_change
 from loans.models import LoanTracking, ReviewReason
 
+# While one of these stands, M-Pesa, its statement or Mifos X has spoken of a success.
+OF_A_SUCCESS = frozenset(
+    {
+        ReviewReason.RESULT_MISMATCH,
+        ReviewReason.CONTRADICTION,
+        ReviewReason.DOUBLE_PAYMENT,
+        ReviewReason.BOOKS_DIFFER,
+    }
+)
 # A graver cause replaces a lighter one; a lighter one never hides a graver one.
 GRAVITY = [
     ReviewReason.OUTCOME_UNKNOWN,
@@ -70,6 +79,16 @@ def raise_review_locked(
         review_reason=reason,
         review_since=now,
         error_message=message[:500],
+    )
+
+
+def stands_for_another(loan: LoanTracking, disbursement_request_id: int) -> bool:
+    """Does the loan's review speak of a success of something else than this attempt?"""
+    if loan.review_reason not in OF_A_SUCCESS:
+        return False
+    raised = loan.events.filter(details__review=loan.review_reason).order_by("-id").first()
+    return raised is None or (
+        raised.details.get("disbursement_request_id") != disbursement_request_id
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loans.eligibility import LoanFacts, PartnerRules, ProductRule
-from loans.models import ApprovalState, LoanApproval, LoanTracking
+from loans.models import ApprovalState, HoldReason, LoanApproval, LoanTracking
 from loans.phones import KENYAN_MOBILE
 from partners.models import Partner
 
@@ -46,20 +46,27 @@ def facts_of(loans: Sequence[LoanTracking]) -> list[LoanFacts]:
             expected_on=loan.expected_disbursement_date,
             obstacle=loan.mifos_obstacle,
             approval_cause=loan.approval_cause,
-            is_approved=(loan.pk, loan.net_disbursal_amount, loan.phone_number) in approved,
+            approved_causes=approved.get(
+                (loan.pk, loan.net_disbursal_amount, loan.phone_number), frozenset()
+            ),
             is_held_by_staff=bool(loan.staff_hold),
         )
         for loan in loans
     ]
 
 
-def _approved(loans: Sequence[LoanTracking]) -> set[tuple[int, object, str]]:
+def _approved(loans: Sequence[LoanTracking]) -> dict[tuple[int, object, str], frozenset[str]]:
     """An approval is bound to the amount and the phone number that the approver saw."""
-    return set(
-        LoanApproval.objects.filter(
-            loan_tracking__in=[loan.pk for loan in loans if loan.pk], state=ApprovalState.APPROVED
-        ).values_list("loan_tracking_id", "amount", "phone_number")
+    found: dict[tuple[int, object, str], frozenset[str]] = {}
+    approvals = LoanApproval.objects.filter(
+        loan_tracking__in=[loan.pk for loan in loans if loan.pk], state=ApprovalState.APPROVED
     )
+    for pk, amount, phone, cause in approvals.values_list(
+        "loan_tracking_id", "amount", "phone_number", "cause"
+    ):
+        seen = (pk, amount, phone)
+        found[seen] = found.get(seen, frozenset()) | {cause or HoldReason.NEEDS_APPROVAL.value}
+    return found
 
 
 def _shared_phones(loans: Sequence[LoanTracking]) -> set[str]:

@@ -72,20 +72,25 @@ def _statuses_shown(read_page: ReadPage, era: Era) -> list[tuple[int, int]]:
         return [(APPROVED, 0)]  # a search that is refused filters nothing
 
 
+MOST_ROWS = 1_000_000  # the next poll goes on from what was paid since
+
+
 def walk(read_page: ReadPage, era: Era, *, page_size: int) -> Iterator[list[Row]]:
     """Yield the rows page by page, each loan once, until nothing new comes."""
     limit = max(page_size, 2)  # a loan can be two rows (2.2), which fill a page of one
     seen: set[Any] = set()
     offset = 0
-    while True:
+    while offset < MOST_ROWS:
         page = read_page(_page_params(era, offset=offset, limit=limit))
         fresh = _not_seen(page.rows, seen)
         if fresh:
             yield fresh
         offset += len(page.rows)
         is_short = len(page.rows) < limit and offset >= page.total
+        # A server that goes on past twice what it counts does not count, or does not page.
+        is_endless = offset > 2 * page.total + 2 * limit
         ignores_limit = len(page.rows) > limit
-        if not fresh or is_short or ignores_limit:
+        if not fresh or is_short or is_endless or ignores_limit:
             return
 
 

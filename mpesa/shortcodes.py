@@ -34,14 +34,16 @@ def open_breaker(
     now: datetime,
     is_credential_refused: bool = True,
 ) -> bool:
-    """Stop all sends from a shortcode. False when it was stopped already: the first cause stays.
+    """Stop all sends from a shortcode. False when it was stopped already: the first cause stays,
+    but for a refused credential, which whoever resets the breaker must know of.
 
     With `is_credential_refused` no questions are asked either: each further try feeds the lock of
     the operator (contracts/mpesa.md 4).
     """
     shortcode_of(environment, shortcode)
     if is_credential_refused:
-        _rows(environment, shortcode).update(is_credential_refused=True)
+        trusted = _rows(environment, shortcode).filter(is_credential_refused=False)
+        trusted.update(is_credential_refused=True, breaker_cause=cause[:300])
     closed = _rows(environment, shortcode).filter(breaker_opened_at=None)
     return closed.update(breaker_opened_at=now, breaker_cause=cause[:300]) == 1
 

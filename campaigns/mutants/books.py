@@ -310,8 +310,8 @@ PEOPLE_MUTANTS = (
         (
             Edit(
                 "loans/rules.py",
-                "is_approved=(loan.pk, loan.net_disbursal_amount, loan.phone_number) in approved,",
-                "is_approved=any(each[0] == loan.pk for each in approved),",
+                "        seen = (pk, amount, phone)\n",
+                "        seen = (pk, loans[0].net_disbursal_amount, phone)\n",
             ),
         ),
         scenario("an_approval_is_for_one_amount_only"),

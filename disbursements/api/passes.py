@@ -59,7 +59,8 @@ class FetchPendingLoans(PassView):
         },
     )
     def post(self, request: Request) -> Response:
-        report = passes.run_fetch(**self.read_options(request))
+        budget = settings.LOANPOLL_HTTP_PASS_BUDGET
+        report = passes.run_fetch(budget_seconds=budget, **self.read_options(request))
         return respond(answers.fetch_answer(report))
 
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from django.db.models import Q
 
-from disbursements.evidence import MONEY_MOVED, OPEN_STATES
-from disbursements.models import AttemptStatus, DisbursementRequest
+from disbursements.models import MONEY_MOVED, OPEN_STATES, AttemptStatus, DisbursementRequest
 from disbursements.reconcile.window import MOVED_AT, Window
 from loans.models import LoanStatus, LoanTracking
 from mifos.client import MifosClient

@@ -11,8 +11,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from disbursements.evidence import MONEY_MOVED
-from disbursements.models import AttemptStatus, DisbursementRequest
+from disbursements.models import MONEY_MOVED, AttemptStatus, DisbursementRequest
 from disbursements.reconcile.differences import Difference, DifferenceKind
 from disbursements.reconcile.suggestions import Suggestions
 from disbursements.reconcile.window import Window, moved_at

@@ -10,8 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from disbursements.evidence import MONEY_MOVED, OPEN_STATES
-from disbursements.models import DisbursementRequest
+from disbursements.models import MONEY_MOVED, OPEN_STATES, DisbursementRequest
 from disbursements.reconcile.differences import Difference, DifferenceKind
 from disbursements.statement import StatementRow, names_phone
 from loans.models import LoanStatus, LoanTracking

@@ -207,12 +207,13 @@ def test_a_product_switched_off_is_not_paid(partner):
     assert refused(make_loan(partner)) == HoldReason.PRODUCT_NOT_ENABLED
 
 
-def test_the_daily_limit_counts_live_and_paid_attempts_of_the_day(partner):
+def test_the_daily_limit_counts_what_was_paid_today_and_what_is_open(partner):
     for status in (AttemptStatus.PAID, AttemptStatus.UNKNOWN):
         make_attempt(make_loan(partner, status=LoanStatus.PROCESSING), status=status)
     make_attempt(make_loan(partner), status=AttemptStatus.FAILED)
     make_attempt(
         make_loan(partner, status=LoanStatus.PROCESSING),
+        status=AttemptStatus.PAID,
         created_at=start_of_day(TODAY) - timedelta(seconds=1),
     )
 

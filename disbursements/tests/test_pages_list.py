@@ -308,7 +308,7 @@ def test_the_list_begins_with_what_needs_a_person(desk: Client, umoja: Partner):
     assert shown(desk) == [review.pk, old.pk, young.pk, done.pk]
 
 
-@pytest.mark.parametrize("after", ["x", "W10", "WzksMV0", "WzAsImEiLCJiIl0", "\x00", "[" * 200])
+@pytest.mark.parametrize("after", ["x", "W10", "WzksMV0", "WzAsImEiLCJiIl0", "[" * 200])
 def test_a_broken_page_key_is_the_first_page(desk: Client, umoja: Partner, after: str):
     loan = make_loan(umoja)
 

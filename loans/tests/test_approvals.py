@@ -44,7 +44,7 @@ def approve(loan: LoanTracking, **changes: Any) -> None:
 
 
 def is_approved(loan: LoanTracking) -> bool:
-    return facts_of([LoanTracking.objects.get(pk=loan.pk)])[0].is_approved
+    return bool(facts_of([LoanTracking.objects.get(pk=loan.pk)])[0].approved_causes)
 
 
 def test_an_approval_is_kept_with_its_person_and_judged_anew(loan):

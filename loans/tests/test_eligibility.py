@@ -35,7 +35,7 @@ FACTS = LoanFacts(
     expected_on=TODAY,
     obstacle="",
     approval_cause="",
-    is_approved=False,
+    approved_causes=frozenset(),
     is_held_by_staff=False,
 )
 PRODUCT = ProductRule(
@@ -94,12 +94,14 @@ def test_a_loan_that_breaks_no_rule_may_be_paid():
         ({"phone": "0202345678"}, "phone_invalid"),
         ({"phone": "2547123456789"}, "phone_invalid"),
         ({"is_phone_shared": True}, "phone_shared"),
-        ({"is_phone_shared": True, "is_approved": True}, ""),
+        ({"is_phone_shared": True, "approved_causes": {"phone_shared"}}, ""),
+        ({"is_phone_shared": True, "approved_causes": {"needs_approval"}}, "phone_shared"),
         ({"approved_on": date(2026, 11, 24)}, "approved_in_future"),
         ({"expected_on": date(2026, 11, 24)}, "not_due"),
         ({"approved_on": None, "expected_on": None}, ""),
         ({"approval_cause": "phone_changed"}, "phone_changed"),
-        ({"approval_cause": "reopened", "is_approved": True}, ""),
+        ({"approval_cause": "reopened", "approved_causes": {"reopened"}}, ""),
+        ({"approval_cause": "reopened", "approved_causes": {"phone_shared"}}, "reopened"),
     ],
 )
 def test_each_fact_of_the_loan_has_its_reason(facts, hold):
@@ -127,7 +129,7 @@ def test_each_rule_of_the_partner_has_its_reason(rules, hold):
 def test_an_approval_covers_the_threshold_and_the_product():
     rules = {**product(auto_approve=False), "approval_threshold": Decimal(1)}
 
-    assert refused({"is_approved": True}, rules) == ""
+    assert refused({"approved_causes": {"needs_approval"}}, rules) == ""
 
 
 @pytest.mark.parametrize(("net", "hold"), [(250_000, ""), (250_001, "outside_mpesa_limits")])

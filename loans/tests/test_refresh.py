@@ -159,13 +159,13 @@ def test_an_approval_does_not_outlive_a_disbursal_by_hand():
         reason="called",
         now=NOW,
     )
-    assert facts_of([again(loan)])[0].is_approved
+    assert facts_of([again(loan)])[0].approved_causes == {HoldReason.PHONE_CHANGED}
 
     cancel(loan.pk, detail_of(loan, status_id=300), now=NOW)
     reopen(loan.pk, {}, now=NOW)
 
     loan = again(loan)
-    assert not facts_of([loan])[0].is_approved
+    assert not facts_of([loan])[0].approved_causes
     decide_pending(loan.partner, gate=None, now=NOW, today=timezone.localdate(NOW))
     assert loan.approvals.filter(state=ApprovalState.EXPIRED).exists()
 

@@ -509,7 +509,9 @@ facts = st.builds(
     expected_on=st.sampled_from((None, date(2026, 11, 23), date(2026, 11, 24))),
     obstacle=st.sampled_from(("", "", "group_loan", "top_up")),
     approval_cause=st.sampled_from(("", "", "phone_changed")),
-    is_approved=st.booleans(),
+    approved_causes=st.frozensets(
+        st.sampled_from(("needs_approval", "phone_changed", "phone_shared"))
+    ),
     is_held_by_staff=st.sampled_from((False, False, True)),
 )
 rules = st.builds(
@@ -555,8 +557,9 @@ def _against(loan: LoanFacts, partner: PartnerRules):
     if partner.loan_limit is not None and loan.principal > partner.loan_limit:
         yield "limit"
     threshold = partner.approval_threshold
-    needs = loan.approval_cause or loan.is_phone_shared or not rule.auto_approve
-    if (needs or (threshold and loan.principal > threshold)) and not loan.is_approved:
+    needs = not rule.auto_approve or (threshold and loan.principal > threshold)
+    graver = {loan.approval_cause, "phone_shared" if loan.is_phone_shared else ""} - {""}
+    if (needs and not loan.approved_causes) or not graver <= loan.approved_causes:
         yield "approval"
 
 
