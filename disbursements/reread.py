@@ -60,6 +60,7 @@ class Preflight:
     today: date
     standing: Refusal | None  # what would refuse every loan of this partner
     _calendars: dict[int, Calendar] = field(default_factory=dict)
+    _strict: dict[int, bool] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -80,8 +81,27 @@ class Preflight:
             or _client_refusal(fresh)
             or _principal_refusal(fresh.loan)
             or _date_refusal(fresh.loan, self.today)
+            or self._expected_date_refusal(fresh.loan)
             or self._calendar_refusal(fresh.loan)
         )
+
+    def _expected_date_refusal(self, loan: LoanDetail) -> Refusal | None:
+        """Some products take a loan on its expected date only (5.2 row 9): asked for late ones."""
+        expected = loan.expected_disbursement_date
+        if expected in {None, self.today} or not self._is_strict(loan.product_id):
+            return None
+        return Refusal(
+            hold=HoldReason.NOT_DUE,
+            message=f"Mifos X takes this product on its expected date only, which was {expected}; "
+            "approve the loan anew with a date to come",
+        )
+
+    def _is_strict(self, product_id: int) -> bool:
+        with self._lock:
+            if product_id not in self._strict:
+                asked = self.mifos.disburses_on_expected_date_only(product_id)
+                self._strict[product_id] = bool(asked)
+            return self._strict[product_id]
 
     def _calendar_refusal(self, loan: LoanDetail) -> Refusal | None:
         calendar = self._calendar(loan.office_id)

@@ -41,6 +41,7 @@ from mifos.reading import (
     command_state_of,
     date_of,
     disbursal_from,
+    flag_of,
     is_disbursal,
     loan_detail_from,
     loan_from,
@@ -191,6 +192,17 @@ class MifosClient:
         return self._list(
             "/loanproducts", product_from, doing="reading the products", fields="id,name"
         )
+
+    def disburses_on_expected_date_only(self, product_id: int) -> bool | None:
+        """Does this product take a loan on its expected date only (contracts/mifos.md 5.2 row 9)?
+
+        None when our user may not read products. Raises MifosError.
+        """
+        doing = f"reading product {product_id}"
+        flag = "syncExpectedWithDisbursementDate"
+        value = self._get_if_allowed(f"/loanproducts/{product_id}", doing, {"fields": f"id,{flag}"})
+        with _readable(doing):
+            return None if value is None else flag_of(row_of(value, "product"), flag)
 
     def permissions(self) -> frozenset[str]:
         """Log in and return what our user may do. Raises MifosError."""

@@ -66,6 +66,7 @@ ROUTES: list[tuple[str, tuple[str, ...], str, str, Handler]] = [
     ("GET", ("workingdays",), "workingdays", "", reference.working_days),
     ("GET", ("configurations",), "configurations", "", reference.configurations),
     ("GET", ("loanproducts",), "loanproducts", "", reference.products),
+    ("GET", ("loanproducts", "*"), "loanproducts", "", reference.read_product),
     ("GET", ("makercheckers",), "makercheckers", "", reference.list_commands),
     ("POST", ("makercheckers", "*"), "checker", "", decide_command),
     ("DELETE", ("makercheckers", "*"), "checker", "", delete_command),

@@ -146,11 +146,27 @@ def configurations(visit: Visit) -> Answer:
 
 
 def products(visit: Visit) -> Answer:
-    rows = [
-        {"id": number, "name": name, "shortName": name[:4].upper(), "currency": {"code": "KES"}}
-        for number, name in visit.tenant.products.items()
-    ]
-    return answer(rows)
+    return answer([_product(visit.tenant, number) for number in visit.tenant.products])
+
+
+def read_product(visit: Visit, product_id: str) -> Answer:
+    """One product, with the flag behind contracts/mifos.md 5.2 row 9."""
+    number = int(product_id) if product_id.isdigit() else 0
+    if number not in visit.tenant.products:
+        text = f"Loan product with identifier {product_id} does not exist"
+        raise not_found("error.msg.loanproduct.id.invalid", text, product_id)
+    return answer(_product(visit.tenant, number))
+
+
+def _product(tenant: Tenant, number: int) -> Json:
+    name = tenant.products[number]
+    return {
+        "id": number,
+        "name": name,
+        "shortName": name[:4].upper(),
+        "currency": {"code": "KES"},
+        "syncExpectedWithDisbursementDate": tenant.sync_expected_date,
+    }
 
 
 def authenticate(tenant: Tenant, body: Json, path: str) -> Answer:

@@ -146,6 +146,9 @@ class FakeMifos:
     def calendar(self, *, office_id: int) -> Any:
         return _answer(deque([self.days]), None)
 
+    def disburses_on_expected_date_only(self, product_id: int) -> bool:
+        return False
+
     def command_state(self, command_id: int) -> Any:
         return _answer(self.states, CommandState.AWAITING)
 

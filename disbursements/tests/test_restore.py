@@ -38,6 +38,7 @@ def test_what_the_backup_says_was_not_sent_is_asked_about_and_gets_no_new_id():
     attempt.refresh_from_db()
     loan.refresh_from_db()
     assert attempt.status == AttemptStatus.UNKNOWN
+    assert attempt.next_query_at is not None
     assert attempt.next_query_at <= timezone.now()
     assert (loan.status, loan.review_reason) == (LoanStatus.PROCESSING, ReviewReason.MIFOS_CHANGED)
     assert LoanEvent.objects.get(to_status="unknown").details["by"] == "otieno"

@@ -722,6 +722,24 @@ def test_a_busy_server_is_waited_for(mifos, http, answer, code, words, headers):
     assert error.replayed is (bool(headers) and answer["status"] != 425)
 
 
+FLAG = "syncExpectedWithDisbursementDate"
+
+
+@pytest.mark.parametrize(
+    ("answer", "strict"),
+    [
+        ({"json": {"id": 5, FLAG: True}}, True),
+        ({"json": {"id": 5, FLAG: False}}, False),
+        ({"json": {"id": 5}}, False),
+        ({"status": 403, "json": example("error_no_permission")}, None),
+    ],
+)
+def test_a_product_says_whether_its_expected_date_binds(mifos, http, answer, strict):
+    http.get(f"{BASE}/loanproducts/5", **answer)
+
+    assert mifos.disburses_on_expected_date_only(5) is strict
+
+
 # --- proof afterwards ---
 
 TRANSACTION = f"{LOAN}/transactions/external-id/lp%3Adefault%3A3198%3A1"
