@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from encryption.fields import EncryptedTextField
@@ -98,8 +99,10 @@ class Partner(models.Model):
         db_table = "partners"
         ordering: ClassVar = ["name"]
         constraints: ClassVar = [
+            # Not the endpoint: one server is reached over several, and pays each loan once.
             models.UniqueConstraint(
-                fields=["mifos_host_url", "mifos_api_endpoint", "mifos_tenant_id"],
+                "mifos_host_url",
+                Lower("mifos_tenant_id"),
                 condition=~Q(mifos_host_url=""),
                 name="one_partner_per_tenant",
                 violation_error_message="Another partner already uses this Mifos X tenant.",

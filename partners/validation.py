@@ -271,4 +271,13 @@ def normal_host(url: str) -> str:
     text = url.strip().rstrip("/")
     scheme, separator, rest = text.partition("://")
     host, slash, path = rest.partition("/")
-    return f"{scheme.lower()}{separator}{host.lower()}{slash}{path}" if separator else text
+    if not separator:
+        return text
+    return f"{scheme.lower()}{separator}{_one_spelling(scheme, host)}{slash}{path}"
+
+
+def _one_spelling(scheme: str, host: str) -> str:
+    name, colon, port = host.lower().partition(":")
+    if scheme.lower() == "https" and port == "443":
+        colon = port = ""
+    return f"{name.rstrip('.')}{colon}{port}"
