@@ -24,6 +24,7 @@ from partners.models import LoanProductAutoDisbursalConfig, Partner
 from partners.pausing import pause_partner, resume_partner
 from partners.rules import touch_rules
 from partners.validation import SECRET_COLUMNS
+from partners.visibility import sees_shortcode
 
 if TYPE_CHECKING:
     _PartnerAdmin = admin.ModelAdmin[Partner]
@@ -205,8 +206,19 @@ class PartnerAdmin(_PartnerAdmin):
     def let_shortcode_pay(
         self, request: HttpRequest, queryset: QuerySet[Partner]
     ) -> HttpResponse | None:
+        seen = [one.pk for one in queryset if sees_shortcode(request.user, one)]
+        if len(seen) < len(queryset):
+            self.message_user(
+                request,
+                "Another lender pays from the same shortcode: ask somebody who sees both.",
+                messages.WARNING,
+            )
         return self._with_reason(
-            request, queryset, "let_shortcode_pay", "Let the shortcode pay again", _reset
+            request,
+            queryset.filter(pk__in=seen),
+            "let_shortcode_pay",
+            "Let the shortcode pay again",
+            _reset,
         )
 
     def _with_reason(

@@ -42,6 +42,17 @@ def may_see(user: User, partner_id: int) -> bool:
     return bound is None or partner_id in bound
 
 
+def sees_shortcode(user: User, partner: Partner) -> bool:
+    """Return whether `user` may see every active partner that pays from this partner's shortcode:
+    what is done to a shortcode is done to all of them."""
+    sharing = Partner.objects.filter(
+        is_active=True,
+        mpesa_environment=partner.mpesa_environment,
+        mpesa_shortcode=partner.mpesa_shortcode,
+    )
+    return all(may_see(user, pk) for pk in sharing.values_list("pk", flat=True))
+
+
 def within_sight(rows: QuerySet[Row], user: User, *, path: str = "partner") -> QuerySet[Row]:
     """Return those of `rows` that belong to a partner `user` may see; `path` leads to it."""
     bound = bound_partners(user)

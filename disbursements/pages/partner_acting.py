@@ -32,6 +32,7 @@ from partners.access import check_access
 from partners.history import write_down
 from partners.models import Partner
 from partners.pausing import pause_partner, resume_partner
+from partners.visibility import sees_shortcode
 
 VIEW = "partners.view_partner"
 CHANGE = "partners.change_partner"
@@ -51,6 +52,10 @@ class PartnerKind:
     title: str = ""
     what: str = ""
     switch: Switch | None = None
+    is_of_shortcode: bool = False  # done to every partner that pays from it
+
+
+OTHERS = "another lender pays from this shortcode too: ask somebody who sees both."
 
 
 def _pause(partner: Partner, by: str, reason: str, now: datetime) -> bool:
@@ -112,6 +117,7 @@ PARTNER_KINDS: dict[str, PartnerKind] = {
             what="Correct its cause first: each further refusal helps to lock the initiator. "
             "This is for every partner on the shortcode.",
             switch=_reset,
+            is_of_shortcode=True,
         ),
     )
 }
@@ -131,8 +137,21 @@ def partner_actions(standing: Standing, user: Viewer) -> list[tuple[PartnerKind,
             ),
         )
         for kind in PARTNER_KINDS.values()
-        if _may(user, kind.permissions) and not kind.why_not(standing)
+        if _may(user, kind.permissions) and not _why_not(kind, standing, user)
     ]
+
+
+def _why_not(kind: PartnerKind, standing: Standing, user: Viewer) -> str:
+    if kind.is_of_shortcode and not sees_shortcode(user, standing.partner):
+        return OTHERS
+    return kind.why_not(standing)
+
+
+def _shown(kind: PartnerKind, standing: Standing) -> str:
+    """What a page showed that must still hold when it is sent: of a breaker, which one it was."""
+    if not kind.is_of_shortcode or standing.shortcode is None:
+        return ""
+    return str(standing.shortcode.breaker_opened_at)
 
 
 def _may(user: Viewer, permissions: tuple[str, ...]) -> bool:
@@ -166,8 +185,12 @@ def carry_out(kind: PartnerKind, standing: Standing, reason: str, request: HttpR
     user, now, partner = cast(User, request.user), timezone.now(), standing.partner
     name = f"partner {kind.name}"
     ticket = read_ticket(request.POST.get("ticket", ""), name=name, user=user)
-    if ticket is None or partner.pk not in ticket.seen or kind.switch is None:
+    if ticket is None or ticket.seen.get(partner.pk) is None or kind.switch is None:
         return Done(text=OLD, is_done=False)
+    if kind.is_of_shortcode and not sees_shortcode(user, partner):
+        return Done(text=f"Not done: {OTHERS}", is_done=False)
+    if ticket.seen[partner.pk] != _shown(kind, standing):
+        return Done(text="It changed since this page was opened. Look again.", is_done=False)
     action = use_ticket(ticket, user=user, reason=reason, now=now)
     if action is None:
         return Done(text="That was done already, and only once.", is_done=True)
@@ -229,7 +252,8 @@ def _context(
 ) -> dict[str, Any]:
     partner, user = standing.partner, cast(User, request.user)
     names = {"name": partner.name, "shortcode": partner.mpesa_shortcode}
-    ticket = Ticket(name=f"partner {kind.name}", user=user.pk, seen={partner.pk: ""})
+    seen = {partner.pk: _shown(kind, standing)}
+    ticket = Ticket(name=f"partner {kind.name}", user=user.pk, seen=seen)
     return {
         **frame([standing], now=standing.now, room="partners"),
         "kind": kind,
@@ -238,7 +262,7 @@ def _context(
         "title": kind.title.format(**names),
         "float": float_words(standing),
         "breaker": breaker_words(standing),
-        "why_not": kind.why_not(standing),
+        "why_not": _why_not(kind, standing, user),
         "form": form,
         "refusal": refusal,
         "ticket": sign(ticket),
