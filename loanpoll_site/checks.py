@@ -19,7 +19,13 @@ SHORTEST_CRON_SECRET = 16
 # contracts/mpesa.md 5: Daraja refuses addresses with these words, at least for C2B.
 REFUSED_WORDS = ("mpesa", "m-pesa", "safaricom")
 # The rules of money (design.md 4) as limits on the settings that a drill may shorten.
-LEAST_SECONDS = {"LOANPOLL_NOT_FOUND_INTERVAL": 600, "LOANPOLL_RESEND_AFTER": 3600}
+LEAST_SECONDS = {
+    "LOANPOLL_NOT_FOUND_INTERVAL": 600,
+    "LOANPOLL_RESEND_AFTER": 3600,
+    # Not a rule, but with less nearly every payment ends as "unknown".
+    "LOANPOLL_HTTP_CONNECT_TIMEOUT": 1,
+    "LOANPOLL_HTTP_READ_TIMEOUT": 10,
+}
 MOST_SECONDS = {"LOANPOLL_RECHECK_MAX_AGE": 10, "LOANPOLL_RESEND_UNTIL": 86400}
 MUST_BE_ON = ("fsync", "synchronous_commit", "full_page_writes")
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import warnings
+from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import environ
 from cryptography.fernet import Fernet
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
 
 from wire.failure import NotSent
 from wire.guard import check_url
@@ -21,6 +25,10 @@ MAKE_SECRET = 'python -c "import secrets; print(secrets.token_urlsafe(50))"'  # 
 MAKE_FIELD_KEY = (
     'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
 )
+SHORTEST_SECRET = 16
+HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*")
+# What the REST framework reads a rate as; another unit would be an error at the first call.
+RATE = re.compile(r"[1-9][0-9]*/(s|sec|second|m|min|minute|h|hour|d|day)")
 YES = frozenset({"1", "true", "yes", "on"})
 NO = frozenset({"0", "false", "no", "off"})
 # The ways to send mail, with the port where the URL names none.
@@ -36,9 +44,12 @@ class Environment:
 
     def __init__(self, base_dir: Path) -> None:
         self.names_read: set[str] = set()
+        self._base_dir = base_dir
+        self._of_the_process = frozenset(os.environ)
         # An absolute path: cron starts us in another folder and with an empty environment.
         chosen = os.environ.get("LOANPOLL_ENV_FILE", "")
-        _read_env_file(Path(chosen) if chosen else base_dir / ".env", must_exist=bool(chosen))
+        self._file = Path(chosen) if chosen else base_dir / ".env"
+        _read_env_file(self._file, must_exist=bool(chosen))
 
     def text(
         self, name: str, default: str | None = None, *, example: str = "", how: str = ""
@@ -55,7 +66,7 @@ class Environment:
         value = self._raw(name).lower()
         if value not in YES | NO | {""}:
             # django-environ would read any unknown word as False.
-            raise ImproperlyConfigured(_wrong(name, value, "1, or 0"))
+            raise ImproperlyConfigured(self._wrong(name, value, "1, or 0"))
         return value in YES if value else default
 
     def seconds(self, name: str, default: float) -> float:
@@ -65,24 +76,56 @@ class Environment:
     def number(self, name: str, default: int) -> int:
         value = self._number_from(name, default, f"{default} (a whole number, 0 or more)")
         if value != int(value):
-            raise ImproperlyConfigured(_wrong(name, f"{value:g}", f"{default} (a whole number)"))
+            raise ImproperlyConfigured(
+                self._wrong(name, f"{value:g}", f"{default} (a whole number)")
+            )
         return int(value)
 
     def names(self, name: str, default: list[str]) -> list[str]:
         """Return a comma list, blanks removed."""
         return [part.strip() for part in self._raw(name).split(",") if part.strip()] or default
 
+    def hosts(self, name: str) -> list[str]:
+        """Return host names; `.example.co.ke` stands for all below it, `*` is refused."""
+        return self._each(name, [], _is_host_pattern, "loanpoll.example.co.ke (names only)")
+
+    def origins(self, name: str) -> list[str]:
+        return self._each(name, [], _is_origin, "https://loanpoll.example.co.ke")
+
+    def networks(self, name: str, default: list[str]) -> list[str]:
+        """Return addresses or networks. A misspelt one would quarantine every callback."""
+        return self._each(name, default, _is_network, "196.201.214.200,196.201.213.0/24")
+
+    def emails(self, name: str) -> list[str]:
+        return self._each(name, [], _is_email, "ops@example.co.ke,finance@example.co.ke")
+
+    def rate(self, name: str, default: str) -> str:
+        value = self.text(name, default)
+        if not RATE.fullmatch(value):
+            raise ImproperlyConfigured(self._wrong(name, value, f"{default} (sec, min, hour, day)"))
+        return value
+
+    def shared_secret(self, name: str) -> str:
+        """Return a secret that a machine sends us; empty = its door is shut. Never shown."""
+        value = self.text(name, "")
+        if value and len(value) < SHORTEST_SECRET:
+            raise ImproperlyConfigured(
+                f"{name} is shorter than {SHORTEST_SECRET} characters. "
+                f"Example: {name}=50-random-characters. Make one: {MAKE_SECRET}"
+            )
+        return value
+
     def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
         value = self.text(name, default)
         if value not in allowed:
-            raise ImproperlyConfigured(_wrong(name, value, " or ".join(allowed)))
+            raise ImproperlyConfigured(self._wrong(name, value, " or ".join(allowed)))
         return value
 
     def url(self, name: str, default: str | None = None, *, example: str, allow_http: bool) -> str:
         """Return an absolute URL without its trailing slash; `http` only with private hosts on."""
         value = self.text(name, default, example=example)
         if not _is_web_address(value):
-            raise ImproperlyConfigured(_wrong(name, value, example))
+            raise ImproperlyConfigured(self._wrong(name, value, example))
         if value.lower().startswith("http:") and not allow_http:
             raise ImproperlyConfigured(
                 f"{name}={value} is plain http. Use https, or set LOANPOLL_ALLOW_PRIVATE_HOSTS=1 "
@@ -109,7 +152,7 @@ class Environment:
 
     def database(self, name: str, default: str) -> dict[str, Any]:
         """Return Django's description of the database at this URL. It is never shown: a secret."""
-        refusal = _wrong(name, "(not shown)", "postgres://user:password@host:5432/loanpoll")
+        refusal = self._wrong(name, "(not shown)", "postgres://user:password@host:5432/loanpoll")
         try:
             # Its warnings show the whole URL, and so the password.
             with warnings.catch_warnings(action="ignore"):
@@ -118,7 +161,25 @@ class Environment:
             raise ImproperlyConfigured(refusal) from None
         if not found.get("ENGINE") or not found.get("NAME"):
             raise ImproperlyConfigured(refusal)
+        if found["ENGINE"] == "django.db.backends.sqlite3":
+            found["NAME"] = self._sqlite_file(name, str(found["NAME"]))
         return found
+
+    def _sqlite_file(self, variable: str, name: str) -> str:
+        """Return the file's path, absolute: cron works in another folder than a person."""
+        path = self._base_dir / name
+        example = f"Example: {variable}=sqlite:////srv/loanpoll/loanpoll.sqlite3."
+        if name.startswith(":memory:"):
+            raise ImproperlyConfigured(
+                f"{variable} names a database in memory, which forgets every payment when a "
+                f"command ends. {example} Or leave it empty: a file in the project folder."
+            )
+        if not path.parent.is_dir():
+            raise ImproperlyConfigured(
+                f"{variable}: there is no folder {path.parent}. {example} Make the folder, and "
+                "let the user that runs Loan Poll write into it."
+            )
+        return str(path)
 
     def hidden_url(self, name: str, *, example: str, allow_private_hosts: bool) -> str:
         """Return an address that is itself a secret and is never shown; empty = not set."""
@@ -128,7 +189,7 @@ class Environment:
         try:
             check_url(value, allow_private_hosts=allow_private_hosts)
         except NotSent as exc:
-            refusal = f"{_wrong(name, '(not shown)', example)} Cause: {exc}."
+            refusal = f"{self._wrong(name, '(not shown)', example)} Cause: {exc}."
             raise ImproperlyConfigured(refusal) from None
         return value
 
@@ -137,7 +198,9 @@ class Environment:
 
         django-environ takes `smtps` for STARTTLS, others for TLS from the start: it is refused.
         """
-        refusal = _wrong(name, "(not shown)", "smtp+tls://user:password@mail.example.co.ke:587")
+        refusal = self._wrong(
+            name, "(not shown)", "smtp+tls://user:password@mail.example.co.ke:587"
+        )
         value = self.text(name, default)
         way = value.partition("://")[0]
         if way not in MAIL_PORTS:
@@ -149,6 +212,26 @@ class Environment:
         if way.startswith("smtp") and not found["EMAIL_HOST"]:
             raise ImproperlyConfigured(refusal)
         return {**found, "EMAIL_PORT": found["EMAIL_PORT"] or MAIL_PORTS[way]}
+
+    def _each(
+        self, name: str, default: list[str], is_right: Callable[[str], bool], example: str
+    ) -> list[str]:
+        """Return a comma list of which every part is right."""
+        parts = self.names(name, default)
+        for part in parts:
+            if not is_right(part):
+                raise ImproperlyConfigured(self._wrong(name, part, example))
+        return parts
+
+    def _wrong(self, name: str, value: str, example: str) -> str:
+        said = f"{name}={value} cannot be used. Example: {name}={example}."
+        return f"{said} Correct it {self._place(name)}."
+
+    def _place(self, name: str) -> str:
+        """Say where a value comes from: the environment hides a line of the file."""
+        if f"{name}_FILE" in os.environ:
+            return f"in the file that {name}_FILE names"
+        return "in the environment" if name in self._of_the_process else f"in {self._file}"
 
     def _raw(self, name: str) -> str:
         # Not django-environ's own reading: that follows a value that begins with "$" to another
@@ -170,9 +253,9 @@ class Environment:
         try:
             number = float(value) if value else float(default)
         except ValueError as exc:
-            raise ImproperlyConfigured(_wrong(name, value, example)) from exc
+            raise ImproperlyConfigured(self._wrong(name, value, example)) from exc
         if not math.isfinite(number) or number < 0:
-            raise ImproperlyConfigured(_wrong(name, value, example))
+            raise ImproperlyConfigured(self._wrong(name, value, example))
         return number
 
 
@@ -195,13 +278,38 @@ def _is_web_address(value: str) -> bool:
     except ValueError:
         return False
     plain = not parts.query and not parts.fragment and not parts.username
-    return parts.scheme in {"https", "http"} and bool(parts.hostname) and plain
+    return parts.scheme in {"https", "http"} and plain and _is_host(parts.hostname or "")
+
+
+def _is_host(name: str) -> bool:
+    return bool(HOST.fullmatch(name.removesuffix("."))) or (":" in name and _is_network(name))
+
+
+def _is_host_pattern(name: str) -> bool:
+    return _is_host(name.removeprefix(".").strip("[]"))
+
+
+def _is_origin(value: str) -> bool:
+    # Django allows https://*.example.co.ke.
+    return _is_web_address(value.replace("://*.", "://")) and not urlsplit(value).path
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_email(text: str) -> bool:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def _missing(name: str, *, example: str = "", how: str = "") -> str:
     shown = f" Example: {name}={example}." if example else ""
     return f"{name} is not set.{shown} {how or 'Set it in the environment or in .env.'}".strip()
-
-
-def _wrong(name: str, value: str, example: str) -> str:
-    return f"{name}={value} cannot be used. Example: {name}={example}."

@@ -22,16 +22,16 @@ PUBLIC_BASE_URL = env.url(
     example="https://loanpoll.example.co.ke",
     allow_http=LOANPOLL_ALLOW_PRIVATE_HOSTS,
 )
-ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", [])
+ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS")
 if not ALLOWED_HOSTS and not DEBUG:
     raise ImproperlyConfigured(
         "ALLOWED_HOSTS is not set. Example: ALLOWED_HOSTS=loanpoll.example.co.ke. "
         "List the host names people and Safaricom use, with commas."
     )
-CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS", [])
+CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
 
 FIELD_ENCRYPTION_KEYS = env.field_keys("FIELD_ENCRYPTION_KEYS")
-CRON_SECRET = env.text("CRON_SECRET", "")
+CRON_SECRET = env.shared_secret("CRON_SECRET")
 LOANPOLL_TASKS = env.choice("LOANPOLL_TASKS", "inline", ("inline", "queue"))
 
 MPESA_SANDBOX_URL = env.url(
@@ -52,7 +52,7 @@ SAFARICOM_CALLBACK_IPS = [
     *(f"196.201.213.{last}" for last in (44, 114)),
     *(f"196.201.212.{last}" for last in (69, 74, 127, 129, 136, 138)),
 ]
-MPESA_CALLBACK_ALLOWED_IPS = env.names("MPESA_CALLBACK_ALLOWED_IPS", SAFARICOM_CALLBACK_IPS)
+MPESA_CALLBACK_ALLOWED_IPS = env.networks("MPESA_CALLBACK_ALLOWED_IPS", SAFARICOM_CALLBACK_IPS)
 TRUSTED_PROXY_COUNT = env.number("TRUSTED_PROXY_COUNT", 0)
 
 # Seconds, all of them. The reasons for the defaults stand in docs/reference/settings.md.
@@ -70,7 +70,7 @@ LOANPOLL_POLL_GRACE = env.seconds("LOANPOLL_POLL_GRACE", 600)
 LOANPOLL_HTTP_PASS_BUDGET = env.seconds("LOANPOLL_HTTP_PASS_BUDGET", 25)
 
 # Told to staff by disbursements/alerts; with none of these set nobody is told anything.
-ALERT_EMAILS = env.names("ALERT_EMAILS", [])
+ALERT_EMAILS = env.emails("ALERT_EMAILS")
 ALERT_WEBHOOK_URL = env.hidden_url(
     "ALERT_WEBHOOK_URL",
     example="https://alerts.example.co.ke/loanpoll",
@@ -275,7 +275,7 @@ CRONTAB_DJANGO_PROJECT_NAME = "loanpoll_site"
 CRONTAB_DJANGO_MANAGE_PATH = str(BASE_DIR / "manage.py")
 CRONTAB_DJANGO_SETTINGS_MODULE = "loanpoll_site.settings"
 
-METRICS_TOKEN = env.text("METRICS_TOKEN", "")
+METRICS_TOKEN = env.shared_secret("METRICS_TOKEN")
 REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -285,8 +285,8 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "disbursements.api.problems.exception_handler",
     # Per caller. Counted in each process's memory unless CACHES names a shared cache.
     "DEFAULT_THROTTLE_RATES": {
-        "sync": env.text("LOANPOLL_API_SYNC_RATE", "60/min"),
-        "read": env.text("LOANPOLL_API_READ_RATE", "600/min"),
+        "sync": env.rate("LOANPOLL_API_SYNC_RATE", "60/min"),
+        "read": env.rate("LOANPOLL_API_READ_RATE", "600/min"),
     },
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }

@@ -53,6 +53,7 @@ def test_a_sound_installation_has_no_findings():
         ("LOANPOLL_RESEND_UNTIL", 86401, "loanpoll.E007"),
         ("LOANPOLL_RECHECK_MAX_AGE", 10.5, "loanpoll.E007"),
         ("LOANPOLL_NOT_FOUND_INTERVAL", 1, "loanpoll.E007"),
+        ("LOANPOLL_HTTP_READ_TIMEOUT", 0, "loanpoll.E007"),
     ],
 )
 def test_one_wrong_setting_is_one_finding(settings, name, value, finding):

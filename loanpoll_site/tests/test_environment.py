@@ -73,6 +73,16 @@ def test_a_missing_name_stops_manage_with_exit_code_2_and_says_what_to_do(name):
         ("FIELD_ENCRYPTION_KEYS", "not-a-key"),
         ("PUBLIC_BASE_URL", "http://loanpoll.example.co.ke"),
         ("DATABASE_URL", "mysql://root:secret@host/loans"),
+        ("DATABASE_URL", "sqlite:///:memory:"),
+        ("ALLOWED_HOSTS", "https://loanpoll.example.co.ke"),
+        ("ALLOWED_HOSTS", "*"),
+        ("CSRF_TRUSTED_ORIGINS", "loanpoll.example.co.ke"),
+        ("CRON_SECRET", "secret@"),
+        ("METRICS_TOKEN", "secret@"),
+        ("MPESA_CALLBACK_ALLOWED_IPS", "196.201.214.200;196.201.214.206"),
+        ("LOANPOLL_API_SYNC_RATE", "60/fortnight"),
+        ("LOANPOLL_API_READ_RATE", "600"),
+        ("ALERT_EMAILS", "ops@"),
     ],
 )
 def test_a_wrong_value_stops_manage_with_exit_code_2_and_shows_no_secret(name, value):
@@ -128,6 +138,8 @@ def test_an_unknown_choice_is_refused_with_the_choices(read):
         "https://[broken",
         "https://host/?a=1",
         "https://user:password@host",
+        "https://loan poll.example.co.ke",
+        "https://loanpoll..co.ke",
     ],
 )
 def test_a_wrong_address_is_refused_with_an_example(read, value):
@@ -186,6 +198,78 @@ def test_a_wrong_database_url_is_refused_and_never_shown(read, url):
     with pytest.raises(ImproperlyConfigured, match=r"DATABASE_URL=\(not shown\)") as refusal:
         read(DATABASE_URL=url).database("DATABASE_URL", "")
     assert "secret@" not in str(refusal.value)
+
+
+def test_a_relative_sqlite_file_lies_in_the_project_wherever_we_are_started(read, tmp_path):
+    found = read(DATABASE_URL="sqlite:///loans.sqlite3").database("DATABASE_URL", "")
+
+    assert found["NAME"] == str(tmp_path / "loans.sqlite3")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sqlite://", "in memory"),
+        ("sqlite:///:memory:", "in memory"),
+        ("sqlite:////nowhere/loans.sqlite3", "no folder /nowhere"),
+    ],
+)
+def test_a_sqlite_database_that_cannot_last_is_refused(read, url, said):
+    with pytest.raises(ImproperlyConfigured, match=rf"{said}.* Example: DATABASE_URL=sqlite:"):
+        read(DATABASE_URL=url).database("DATABASE_URL", "")
+
+
+@pytest.mark.parametrize("value", ["a b", "loans.example:8000", "loans.example/path", "*", "a..b"])
+def test_a_wrong_host_name_is_refused(read, value):
+    with pytest.raises(ImproperlyConfigured, match=r"HOSTS=.*Example: HOSTS=loanpoll"):
+        read(HOSTS=f"loans.example,{value}").hosts("HOSTS")
+
+
+@pytest.mark.parametrize("value", ["loans.example", ".loans.example", "127.0.0.1", "[::1]", "web"])
+def test_host_names_and_addresses_are_taken(read, value):
+    assert read(HOSTS=value).hosts("HOSTS") == [value]
+
+
+@pytest.mark.parametrize(
+    ("value", "is_right"),
+    [
+        ("https://loans.example", True),
+        ("https://*.loans.example", True),
+        ("http://127.0.0.1:8000", True),
+        ("https://loans.example/", False),
+        ("loans.example", False),
+    ],
+)
+def test_an_origin_has_a_scheme_and_no_path(read, value, is_right):
+    environment = read(ORIGINS=value)
+    if is_right:
+        assert environment.origins("ORIGINS") == [value]
+    else:
+        with pytest.raises(ImproperlyConfigured, match="ORIGINS="):
+            environment.origins("ORIGINS")
+
+
+def test_callback_addresses_may_be_networks_and_misspelt_ones_are_refused(read):
+    assert read(IPS="1.2.3.4, 10.0.0.0/24").networks("IPS", []) == ["1.2.3.4", "10.0.0.0/24"]
+    with pytest.raises(ImproperlyConfigured, match=r"IPS=300\.1\.1\.1 cannot be used"):
+        read(IPS="1.2.3.4,300.1.1.1").networks("IPS", [])
+
+
+@pytest.mark.parametrize("value", ["60", "0/min", "-1/min", "x/min", "60/fortnight"])
+def test_a_wrong_rate_is_refused_before_the_first_call_meets_it(read, value):
+    with pytest.raises(ImproperlyConfigured, match=r"RATE=.*Example: RATE=60/min"):
+        read(RATE=value).rate("RATE", "60/min")
+
+
+def test_a_wrong_value_is_sought_where_it_stands(read, tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("A_PAUSE=never\n")
+    monkeypatch.setenv("A_PAUSE", "")  # so that monkeypatch takes it away again
+    monkeypatch.delenv("A_PAUSE")
+
+    with pytest.raises(ImproperlyConfigured, match=r"Correct it in .*/\.env\.$"):
+        read().seconds("A_PAUSE", 60)
+    with pytest.raises(ImproperlyConfigured, match=r"Correct it in the environment\.$"):
+        read(A_PAUSE="never").seconds("A_PAUSE", 60)
 
 
 def test_a_value_may_lie_in_a_file(read, tmp_path):
