@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import fcntl
 import os
 import re
 import secrets
+import shutil
 import socket
 import sys
+import tempfile
 from pathlib import Path
 from typing import IO
 
@@ -45,7 +48,10 @@ def enter(arguments: list[str]) -> None:
     """
     asked = _read_arguments(arguments)
     folder = asked.folder.resolve()
-    if not asked.json:
+    if asked.help:
+        folder = Path(tempfile.mkdtemp(prefix="loanpoll-demo-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    elif not asked.json:
         sys.stdout.write(f"{TITLE}\n\n")
         sys.stdout.flush()
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,6 +93,8 @@ def read_settings(folder: Path) -> dict[str, str]:
 
 def _read_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(add_help=False)
+    # The command itself prints the help. It must do so beside a running demo, and change nothing.
+    parser.add_argument("-h", "--help", action="store_true")
     add_arguments(parser)
     return parser.parse_known_args(arguments)[0]
 

@@ -51,6 +51,16 @@ def test_keys_are_kept_from_start_to_start_and_only_the_owner_reads_them(tmp_pat
     assert stat.S_IMODE((tmp_path / "env").stat().st_mode) == 0o600
 
 
+def test_help_is_given_beside_a_running_demo_and_changes_nothing(tmp_path):
+    before = enter(tmp_path)
+    running = environment._lock
+
+    environment.enter(["--folder", str(tmp_path), "--help"])
+
+    assert read_settings(tmp_path) == before
+    running.close()  # type: ignore[union-attr]  # enter took it
+
+
 def test_what_the_shell_sets_does_not_reach_the_demo(tmp_path, monkeypatch):
     monkeypatch.setenv("DATABASE_URL", "postgres://real")
     monkeypatch.setenv("LOANPOLL_RESEND_AFTER", "3600")
