@@ -20,6 +20,9 @@ def main() -> None:
     except ImproperlyConfigured as exc:
         sys.stderr.write(f"Configuration error: {exc}\n")
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped. What was begun is kept; the next run goes on from there.\n")
+        sys.exit(130)
 
 
 if __name__ == "__main__":
