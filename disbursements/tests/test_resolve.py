@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -201,3 +202,19 @@ def test_the_loan_is_locked_before_its_proposal_is_written(act):
     locked = next(at for at, sql in enumerate(said) if 'FROM "loan_tracking"' in sql)
     written = next(at for at, sql in enumerate(said) if sql.startswith('UPDATE "review_res'))
     assert locked < written
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--outcome", "not-paid", "--receipt", "SGH7K2M9QD"), "A receipt proves a payment"),
+        (("--outcome", "not-paid", "--second-actor", "jane"), "must be another person"),
+    ],
+)
+def test_the_command_refuses_what_contradicts_itself(given, said):
+    people = ("--actor", "jane", "--second-actor", "peter", "--reason", "statement")
+
+    with pytest.raises(CommandError, match=said) as refusal:
+        call_command("resolve_review", "1", *people, *given)
+
+    assert refusal.value.returncode == 1

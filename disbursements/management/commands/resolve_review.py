@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
@@ -19,14 +20,20 @@ class Command(BaseCommand):
     help = "Record what the M-PESA statement shows. ID is the id of loan_tracking."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("id", type=int, help="id of loan_tracking")
+        parser.add_argument("id", type=int, metavar="ID", help="id of loan_tracking")
         parser.add_argument("--outcome", required=True, choices=ResolutionOutcome.values)
-        parser.add_argument("--receipt", default="", help="M-Pesa receipt, needed for paid")
-        parser.add_argument("--actor", required=True, help="who looked at the statement")
-        parser.add_argument("--second-actor", required=True, help="who looked as well")
-        parser.add_argument("--reason", required=True, help="what the statement shows")
+        parser.add_argument("--receipt", default="", help="M-Pesa receipt, for paid only")
+        parser.add_argument("--actor", required=True, metavar="USER", help="who saw the statement")
+        parser.add_argument(
+            "--second-actor", required=True, metavar="USER", help="another person who saw it"
+        )
+        parser.add_argument(
+            "--reason", required=True, metavar="TEXT", help="what the statement shows"
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON document")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        _refuse_contradiction(**options)
         first = actor_with(options["actor"], PERMISSION, loan_pk=options["id"])
         second = actor_with(options["second_actor"], PERMISSION, loan_pk=options["id"])
         attempt = (
@@ -44,4 +51,32 @@ class Command(BaseCommand):
                 confirm(proposal.pk, by=second, now=now)
         except ResolutionRefused as exc:
             raise CommandError(str(exc), returncode=1) from exc
-        self.stdout.write(f"Recorded as {outcome.label.lower()} by {first} and {second}.")
+        said = f"Recorded as {outcome.label.lower()} by {first} and {second}."
+        self.stdout.write(_document(options, outcome) if options["json"] else said)
+
+
+def _refuse_contradiction(
+    *, outcome: str, receipt: str, actor: str, second_actor: str, **_: Any
+) -> None:
+    """Refuse what cannot be meant: a not-paid with a receipt would let the loan be paid again."""
+    if receipt and outcome != ResolutionOutcome.PAID:
+        raise CommandError(
+            f"A receipt proves a payment. If {receipt} pays this loan: --outcome paid. If it pays "
+            "another: leave --receipt out. Nothing was done.",
+            returncode=1,
+        )
+    if actor == second_actor:
+        raise CommandError(
+            "--second-actor must be another person than --actor. Nothing was done.", returncode=1
+        )
+
+
+def _document(options: dict[str, Any], outcome: ResolutionOutcome) -> str:
+    document = {
+        "schema": "loanpoll.resolve-review/1",
+        "success": True,
+        "trackingId": options["id"],
+        "outcome": outcome.value,
+        "actors": [options["actor"], options["second_actor"]],
+    }
+    return json.dumps(document, indent=2)
