@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import shutil
+from argparse import ArgumentTypeError
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -74,12 +75,22 @@ def add_arguments(parser: CommandParser, *names: str) -> None:
         "dry-run": {"action": "store_true", "help": "say what would be paid and why not; no write"},
         "limit": {"type": _above_zero, "metavar": "N", "help": "send at most N payouts"},
         "loan": {"type": _above_zero, "metavar": "ID", "help": "only this loan of Mifos X"},
-        "budget": {"type": _seconds, "metavar": "SECONDS", "help": "then take no new work"},
-        "wait": {"type": _seconds, "default": 0.0, "metavar": "SECONDS", "help": "for callbacks"},
+        "budget": {
+            "type": _seconds,
+            "metavar": "SECONDS",
+            "help": "after so long take no new work; what is begun is finished",
+        },
+        "wait": {
+            "type": _seconds,
+            "default": 0.0,
+            "metavar": "SECONDS",
+            "help": "wait at most so long for the results of what was sent",
+        },
         "cron": {"action": "store_true", "help": "print nothing unless a person is needed"},
     }
     for name in names:
-        parser.add_argument(f"--{name}", **extra[name])
+        short = ["-n"] if name == "dry-run" else []
+        parser.add_argument(*short, f"--{name}", **extra[name])
 
 
 def run(command: BaseCommand, work: Callable[..., Report], options: Options) -> Report:
@@ -117,7 +128,9 @@ def show_process(command: BaseCommand, report: ProcessReport, options: Options) 
     """Print what was paid and why the rest was not, or, in a dry run, what would be."""
     rows = list(_rows([], report.results))
     columns = ("paid", "kes", "waiting", "review", "failed", "seconds")
-    body = dry_run_text(report) if options["dry_run"] else _table(rows, columns) + _reasons(report)
+    body = dry_run_text(report) if options["dry_run"] else _table(rows, columns)
+    if not options["dry_run"]:
+        body += _named_loan(options) if options.get("loan") else _reasons(report)
     text = _heading("Process") + body
     answer = _complete(answers.process_answer(report), report)
     _print(command, options, "loanpoll.process/1", answer, rows, text)
@@ -127,7 +140,8 @@ def show_process(command: BaseCommand, report: ProcessReport, options: Options) 
 def show_sync(command: BaseCommand, report: SyncReport, options: Options) -> None:
     """Print a whole pass."""
     rows = list(_rows(report.fetch.results, report.process.results))
-    columns = ("approved", "new", "paid", "kes", "waiting", "review", "failed", "seconds")
+    # A dry run fetches nothing, so it has no numbers of its own for Mifos X's list.
+    columns = ("waiting", "review", "seconds") if options["dry_run"] else SYNC_COLUMNS
     body = _table(rows, columns)
     body += dry_run_text(report.process) if options["dry_run"] else _reasons(report.process)
     text = _heading(f"Sync {report.run_id or ''}".strip(), report.started_at) + body
@@ -135,6 +149,9 @@ def show_sync(command: BaseCommand, report: SyncReport, options: Options) -> Non
     _complete(answer["details"]["processResults"], report.process)
     _print(command, options, "loanpoll.sync/1", answer, rows, text)
     _stop_on_trouble([*report.fetch.results, *report.process.results])
+
+
+SYNC_COLUMNS = ("approved", "new", "paid", "kes", "waiting", "review", "failed", "seconds")
 
 
 def dry_run_text(report: ProcessReport) -> str:
@@ -284,6 +301,23 @@ def _reasons(report: ProcessReport) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def _named_loan(options: Options) -> str:
+    """Return how the loan that was asked for stands now, at each partner who has one."""
+    loans = LoanTracking.objects.filter(
+        loan_id=options["loan"], partner__slug__in=options["partner"]
+    ).select_related("partner")
+    return "".join(
+        f"Loan {loan.loan_id} of {loan.partner.slug}: {loan.get_status_display()}"
+        f"{_standing_reason(loan)}.\n"
+        for loan in loans.order_by("partner__slug", "cycle")
+    )
+
+
+def _standing_reason(loan: LoanTracking) -> str:
+    words = loan.error_message or loan.get_hold_reason_display() or loan.mpesa_receipt_number
+    return f", {words.rstrip('.')}" if words else ""
+
+
 def _gates(report: ProcessReport) -> Iterator[str]:
     for result in report.results:
         if result.waiting_because:
@@ -395,12 +429,16 @@ def short_name(text: str) -> str:
 
 
 def _above_zero(text: str) -> int:
-    if int(text) < 1:
-        raise ValueError(text)
+    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is not a whole number above 0, such as 10")
     return int(text)
 
 
 def _seconds(text: str) -> float:
-    if not 0 <= float(text) < float("inf"):
-        raise ValueError(text)
-    return float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds, such as 240")
+    return seconds

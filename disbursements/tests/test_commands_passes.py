@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from decimal import Decimal
 
 import pytest
@@ -127,7 +128,7 @@ def test_the_json_of_a_pass_is_not_cut(standing):
 
 
 def test_the_options_reach_the_pass(standing):
-    make_partner("umoja")
+    make_loan(make_partner("umoja"), loan_id=10491)
     make_partner("tumaini")
 
     run("process_pending_loans", "--partner", "umoja", "--partner", "tumaini", "--limit", "3")
@@ -137,6 +138,7 @@ def test_the_options_reach_the_pass(standing):
     process, one, sync = (options for _, options in standing.asked)
     assert (process["partners"], process["limit"]) == (("umoja", "tumaini"), 3)
     assert (one["loan_id"], one["budget_seconds"]) == (10491, 2.5)
+    assert one["partners"] == ("umoja",)  # to the others the loan is unknown
     assert (sync["wait_seconds"], sync["budget_seconds"]) == (7, 0)
 
 
@@ -195,11 +197,35 @@ def test_with_no_partner_a_pass_says_so(monkeypatch, name):
 @pytest.mark.parametrize(
     "arguments", [("--limit", "0"), ("--budget", "-1"), ("--budget", "inf"), ("--loan", "x")]
 )
-def test_an_option_that_cannot_be_meant_is_refused(standing, arguments):
-    with pytest.raises(CommandError, match="invalid"):
+def test_an_option_that_cannot_be_meant_is_refused_with_an_example(standing, arguments):
+    with pytest.raises(CommandError, match=r"is not a .*, such as \d"):
         run("process_pending_loans", *arguments)
 
     assert standing.asked == []
+
+
+def test_the_loan_asked_for_is_told_and_no_other(standing):
+    make_loan(make_partner(), loan_id=10491, hold_reason="needs_approval")
+
+    said = run("process_pending_loans", "--loan", "10491")
+
+    assert "Loan 10491 of umoja: Pending, A person must approve this payout." in said
+    assert "The daily limit is used up" not in said
+
+
+def test_a_loan_nobody_knows_is_exit_2_and_no_pass_begins(standing):
+    make_partner("umoja")
+
+    with pytest.raises(CommandError, match=r"Next: manage\.py fetch_pending_loans") as refusal:
+        run("process_pending_loans", "--loan", "999")
+
+    assert (refusal.value.returncode, standing.asked) == (2, [])
+
+
+def test_a_dry_run_has_no_columns_for_what_it_does_not_do(standing):
+    said = run("scheduled_loan_sync", "-n")
+
+    assert re.search(r"^Partner +Waiting +Review +Time$", said, re.MULTILINE)
 
 
 def test_a_key_is_shown_once_and_opens_the_door(monkeypatch):

@@ -11,10 +11,12 @@ from partners.models import Partner
 
 def add_switch_arguments(parser: CommandParser) -> None:
     whom = parser.add_mutually_exclusive_group(required=True)
-    whom.add_argument("--partner", action="append", default=[], metavar="SLUG")
+    whom.add_argument(
+        "--partner", action="append", default=[], metavar="SLUG", help="this one; repeatable"
+    )
     whom.add_argument("--all", action="store_true", help="every partner")
-    parser.add_argument("--reason", required=True, help="why; staff read this")
-    parser.add_argument("--actor", required=True, help="your user name")
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="why; staff read this")
+    parser.add_argument("--actor", required=True, metavar="USER", help="your user name")
 
 
 def partners_named(slugs: Sequence[str]) -> list[Partner]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
@@ -16,9 +17,10 @@ class Command(BaseCommand):
     help = "Let a failed loan be paid by a new attempt. ID is the id of loan_tracking."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("id", type=int, help="id of loan_tracking")
-        parser.add_argument("--actor", required=True, help="user name of who asks")
-        parser.add_argument("--reason", required=True, help="kept in the history")
+        parser.add_argument("id", type=int, metavar="ID", help="id of loan_tracking")
+        parser.add_argument("--actor", required=True, metavar="USER", help="who asks")
+        parser.add_argument("--reason", required=True, metavar="TEXT", help="kept in the history")
+        parser.add_argument("--json", action="store_true", help="print one JSON document")
 
     def handle(self, *args: Any, **options: Any) -> None:
         actor = actor_with(
@@ -35,4 +37,16 @@ class Command(BaseCommand):
             raise CommandError(f"There is no loan with id {options['id']}.", returncode=2) from None
         except RetryRefused as exc:
             raise CommandError(str(exc), returncode=1) from exc
-        self.stdout.write(f"Loan {loan.loan_id} waits again; the next pass checks and pays it.")
+        said = f"Loan {loan.loan_id} waits again; the next pass checks and pays it."
+        self.stdout.write(_document(loan) if options["json"] else said)
+
+
+def _document(loan: LoanTracking) -> str:
+    document = {
+        "schema": "loanpoll.retry-disbursement/1",
+        "success": True,
+        "trackingId": loan.pk,
+        "loanId": loan.loan_id,
+        "status": loan.status,
+    }
+    return json.dumps(document, indent=2)

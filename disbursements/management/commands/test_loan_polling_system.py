@@ -16,7 +16,9 @@ class Command(BaseCommand):
     requires_system_checks = ()  # they are lines of the table
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--partner", action="append", default=[], metavar="SLUG")
+        parser.add_argument(
+            "--partner", action="append", default=[], metavar="SLUG", help="only this; repeatable"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON document")
 
     def handle(self, *args: Any, **options: Any) -> None:
