@@ -15,6 +15,9 @@ from disbursements.statement import Statement
 from partners.models import Partner
 
 
+RECEIPTS_LOOKED_UP = 500
+
+
 class WrongOrder(Exception):
     """The options do not make one comparison. The text says why."""
 
@@ -72,7 +75,22 @@ def _shortcode_of(statement: Statement, partners: list[Partner], *, are_named: b
         raise WrongOrder(
             f"{statement.name} does not name its shortcode. Say whose it is with --partner."
         )
-    return known.pop()
+    shortcode = known.pop()
+    _refuse_anothers(statement, shortcode)
+    return shortcode
+
+
+def _refuse_anothers(statement: Statement, shortcode: str) -> None:
+    """Refuse a wrong --partner: every payment of both partners would be called a difference."""
+    receipts = [row.receipt for row in statement.rows[:RECEIPTS_LOOKED_UP]]
+    known = DisbursementRequest.objects.filter(transaction_receipt__in=receipts)
+    others = known.exclude(mpesa_shortcode=shortcode)
+    if others.count() * 2 > known.count():
+        owners = ", ".join(sorted(set(others.values_list("partner__slug", flat=True))))
+        raise WrongOrder(
+            f"{statement.name} does not name its shortcode, and most of its payments are of "
+            f"{owners}, not of shortcode {shortcode}. Say --partner {owners.split(', ')[0]}."
+        )
 
 
 def _of_shortcode(partners: list[Partner], shortcode: str) -> list[Partner]:

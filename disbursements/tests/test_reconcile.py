@@ -799,6 +799,17 @@ def test_a_statement_without_a_name_needs_a_partner(umoja, tumaini, both, tmp_pa
     assert json.loads(out)["partners"] == ["umoja"]
 
 
+def test_a_nameless_statement_of_another_partner_calls_nobody(umoja, tumaini, both, tmp_path):
+    nameless = StatementFile(shortcode="")
+    nameless.pays(completed_attempt(tumaini))
+
+    with pytest.raises(CommandError, match="Say --partner tumaini") as caught:
+        command("--statement", str(nameless.write(tmp_path)), "--partner", "umoja")
+
+    assert caught.value.returncode == 2
+    assert not LoanTracking.objects.exclude(review_reason="").exists()
+
+
 def test_every_kind_has_a_label_and_one_next_step():
     assert set(LABELS) == set(NEXT_STEPS) == set(DifferenceKind)
     assert all(step.endswith(".") for step in NEXT_STEPS.values())
