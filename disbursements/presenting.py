@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError
+from django.db import DatabaseError, ProgrammingError
 from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
@@ -106,13 +106,27 @@ def check_partners(slugs: Iterable[str]) -> None:
     try:
         known = set(Partner.objects.values_list("slug", flat=True))
     except DatabaseError as exc:
-        said = f"The database cannot be used ({exc}). Nothing was done. Next: manage.py migrate"
-        raise CommandError(said, returncode=2) from exc
+        raise unusable_database(exc) from exc
     unknown = sorted(set(slugs) - known)
     if unknown:
         names = ", ".join(sorted(known)) or "none yet; next: manage.py load_partners FILE"
         said = f"No partner '{', '.join(unknown)}'. Partners: {names}. Nothing was done."
         raise CommandError(said, returncode=2)
+
+
+def unusable_database(exc: DatabaseError) -> CommandError:
+    """Return what to say when the database is away, or was never migrated."""
+    # PostgreSQL tells a missing table as ProgrammingError; SQLite only in words.
+    is_empty = isinstance(exc, ProgrammingError) or "no such" in str(exc)
+    next_step = (
+        "Next: manage.py migrate"
+        if is_empty
+        else "Is it running? Look at DATABASE_URL. Next: manage.py test_loan_polling_system"
+    )
+    cause = str(exc).partition("\n")[0]
+    return CommandError(
+        f"The database cannot be used ({cause}). Nothing was done. {next_step}", returncode=2
+    )
 
 
 def show_fetch(command: BaseCommand, report: FetchReport, options: Options) -> None:

@@ -334,6 +334,7 @@ LOGGING = {
         "django.server": {"handlers": [], "level": _log_level, "propagate": True},
         "axes": {"level": "WARNING"},  # every sign-in is in its table
         "procrastinate": {"level": "WARNING"},  # else two lines for each job
+        "psycopg.pool": {"level": "ERROR"},  # else a line for each try; whoever waits says it once
         # A line per refused request would let a stranger fill the disk; 5xx are kept.
         "django.request": {"level": "ERROR"},
     },

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError
+from django.db import OperationalError, ProgrammingError
 
 from disbursements import presenting
 from disbursements.models import ApiKey
@@ -163,6 +163,19 @@ def test_a_database_that_cannot_be_used_is_exit_2(standing, monkeypatch):
         run("scheduled_loan_sync")
 
     assert stopped.value.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("trouble", "next_step"),
+    [
+        (OperationalError("no such table: partners"), "Next: manage.py migrate"),
+        (ProgrammingError('relation "partners" does not exist'), "Next: manage.py migrate"),
+        (OperationalError("couldn't get a connection after 20.00 sec"), "Look at DATABASE_URL"),
+        (OperationalError("unable to open database file"), "Look at DATABASE_URL"),
+    ],
+)
+def test_an_empty_database_and_one_that_is_away_have_different_ways_out(trouble, next_step):
+    assert next_step in str(presenting.unusable_database(trouble))
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",), ("--cron",)])

@@ -7,9 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from disbursements import handover
 from disbursements.depth import QueueDepth, queue_depths, workers_alive
+from disbursements.presenting import unusable_database
 
 
 class Command(BaseCommand):
@@ -21,7 +23,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not handover.is_on():
             raise CommandError("There is no queue: LOANPOLL_TASKS=inline.", returncode=2)
-        depths, workers = queue_depths(), workers_alive()
+        try:
+            depths, workers = queue_depths(), workers_alive()
+        except DatabaseError as exc:
+            raise unusable_database(exc) from exc
         if options["json"]:
             document = {"workers": workers, "tasks": [asdict(each) for each in depths]}
             self.stdout.write(json.dumps({"schema": "loanpoll.queue/1", **document}))
