@@ -7,6 +7,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable
+from email.utils import parseaddr
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,14 @@ class Environment:
 
     def emails(self, name: str) -> list[str]:
         return self._each(name, [], _is_email, "ops@example.co.ke,finance@example.co.ke")
+
+    def sender(self, name: str, default: str) -> str:
+        """Return `Name <address>` or an address alone."""
+        value = self._raw(name)
+        if value and not _is_email(parseaddr(value)[1]):
+            example = "Loan Poll <loanpoll@example.co.ke>"
+            raise ImproperlyConfigured(self._wrong(name, value, example))
+        return value or default
 
     def rate(self, name: str, default: str) -> str:
         value = self.text(name, default)
@@ -263,6 +272,11 @@ def _read_env_file(path: Path, *, must_exist: bool) -> None:
     # django-environ passes over a file it may not read, and the first missing name is then blamed.
     if not path.exists() and not must_exist:
         return
+    if not path.exists():
+        raise ImproperlyConfigured(
+            f"LOANPOLL_ENV_FILE={path} cannot be read: there is no such file. "
+            "Example: LOANPOLL_ENV_FILE=/srv/loanpoll/.env. Correct it in the environment."
+        )
     if not os.access(path, os.R_OK):
         raise ImproperlyConfigured(
             f"The settings file {path} cannot be read by this user. "

@@ -93,7 +93,7 @@ EMAIL_USE_TLS = _mail.get("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
 EMAIL_FILE_PATH = f"/{_mail['EMAIL_FILE_PATH']}"
 EMAIL_TIMEOUT = 5  # Django's default is to wait for ever, and a pass waits with it
-DEFAULT_FROM_EMAIL = env.text(
+DEFAULT_FROM_EMAIL = env.sender(
     "DEFAULT_FROM_EMAIL", f"Loan Poll <loanpoll@{urlsplit(PUBLIC_BASE_URL).hostname}>"
 )
 

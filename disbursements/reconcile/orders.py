@@ -14,7 +14,6 @@ from disbursements.reconcile.window import Window
 from disbursements.statement import Statement
 from partners.models import Partner
 
-
 RECEIPTS_LOOKED_UP = 500
 
 

@@ -83,6 +83,7 @@ def test_a_missing_name_stops_manage_with_exit_code_2_and_says_what_to_do(name):
         ("LOANPOLL_API_SYNC_RATE", "60/fortnight"),
         ("LOANPOLL_API_READ_RATE", "600"),
         ("ALERT_EMAILS", "ops@"),
+        ("DEFAULT_FROM_EMAIL", "Loan Poll"),
     ],
 )
 def test_a_wrong_value_stops_manage_with_exit_code_2_and_shows_no_secret(name, value):
