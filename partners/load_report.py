@@ -18,8 +18,14 @@ def plan_as_text(plans: Sequence[PartnerPlan], *, dry_run: bool) -> str:
     width = max((len(plan.slug) for plan in plans), default=0)
     count = Counter(plan.action for plan in plans)
     total = ", ".join(f"{count[action]} {action}" for action in PlannedAction)
-    end = "Dry run: nothing was changed." if dry_run else ""
+    end = "Dry run: nothing was changed." if dry_run else _next_step(plans)
     return "\n".join([*(_line(plan, width) for plan in plans), f"{total}. {end}".strip()])
+
+
+def _next_step(plans: Sequence[PartnerPlan]) -> str:
+    touched = [plan.slug for plan in plans if plan.action != PlannedAction.UNCHANGED]
+    whom = f" --partner {touched[0]}" if len(touched) == 1 else ""
+    return f"Next: manage.py test_loan_polling_system{whom}" if touched else ""
 
 
 def _line(plan: PartnerPlan, width: int) -> str:

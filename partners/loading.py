@@ -86,7 +86,8 @@ class _Entry:
     def note(self, key: str, message: str, *, example: str | None = None) -> None:
         example = EXAMPLES.get(key.rpartition(".")[2], "") if example is None else example
         text = message.rstrip(".")
-        if example and "Example" not in text:
+        # An example of one amount is no answer to "500 is above 100".
+        if example and "Example" not in text and " is above " not in text:
             text = f"{text}. Example: {example}"
         self.problems.append(FileProblem(partner=self.slug, key=key, message=text))
 
@@ -114,6 +115,8 @@ def _entries(path: Path) -> list[_Entry]:
         items = read_partner_file(path)
     except UnreadableFile as exc:
         raise WrongFile([FileProblem(partner="", key="", message=str(exc))]) from exc
+    if not items:
+        raise WrongFile([FileProblem(partner="", key="", message=f"{path.name} names no partner")])
     entries: list[_Entry] = []
     for number, item in enumerate(items, start=1):
         entry = _entry(number, item, path.parent)
@@ -138,8 +141,10 @@ def _entry(number: int, item: Any, folder: Path) -> _Entry:
 
 
 def _slug(raw: Any) -> tuple[str, str]:
+    if raw is None:
+        return "", "is missing; it is the partner's short name"
     try:
-        slug = text_value("slug", "" if raw is None else raw)
+        slug = text_value("slug", raw)
         validate_slug(slug)
     except (WrongValue, ValidationError):
         return "", "must be a short name of letters, digits, - and _"

@@ -148,7 +148,7 @@ def test_every_problem_of_the_whole_file_is_listed_at_once(load):
         "umoja: products[1].max_amount: 3000000000 is more than 1,000,000,000. Example: 50000",
         "tumaini: name: This field cannot be blank. Example: Umoja Sacco",
         "partner no. 3: must be a block of keys and values, beginning with slug: umoja",
-        "partner no. 4: slug: must be a short name of letters, digits, - and _. Example: umoja",
+        "partner no. 4: slug: is missing; it is the partner's short name. Example: umoja",
         "partner no. 4: mifos_hosturl: is not a known key. Did you mean mifos_host_url?",
     ]
 
@@ -409,3 +409,15 @@ def test_the_command_speaks_json_also_of_problems(write):
         call_command("load_partners", str(write({"slug": "x"})), "--json", stdout=out)
 
     assert json.loads(out.getvalue())["problems"][0]["key"] == "name"
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([], "names no partner"),
+        ([{"name": "Umoja"}], "slug: is missing"),
+    ],
+)
+def test_a_file_that_names_nobody_is_refused(load, rows, said):
+    with pytest.raises(WrongFile, match=said):
+        load(*rows)
