@@ -25,6 +25,7 @@ WORDS = {
 }
 BESIDES_TEXT = 54  # columns for the time, the lender, the loan and its state
 LEAST_TEXT, MOST_TEXT = 44, 90
+WIDE = 160  # a file has no width, and whoever reads it wants the whole reason
 
 
 @dataclass(kw_only=True)
@@ -35,7 +36,9 @@ class Teller:
     began_at: datetime
     first_disbursed_seconds: float | None = None
     last: int = 0
-    width: int = field(default_factory=lambda: text_width(shutil.get_terminal_size().columns))
+    width: int = field(
+        default_factory=lambda: text_width(shutil.get_terminal_size(fallback=(WIDE, 24)).columns)
+    )
     _last_reason: dict[int, str] = field(default_factory=dict)
 
     def follow(self) -> int:
