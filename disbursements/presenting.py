@@ -86,7 +86,7 @@ def add_arguments(parser: CommandParser, *names: str) -> None:
             "metavar": "SECONDS",
             "help": "wait at most so long for the results of what was sent",
         },
-        "cron": {"action": "store_true", "help": "print nothing unless a person is needed"},
+        "cron": {"action": "store_true", "help": "print nothing unless a partner is not served"},
     }
     for name in names:
         short = ["-n"] if name == "dry-run" else []
