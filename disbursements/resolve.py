@@ -141,6 +141,8 @@ def resolution_refusal(
         return "The payment is being sent at this moment; wait until it is unknown or accepted."
     if outcome == ResolutionOutcome.PAID:
         return _paid_refusal(attempt, receipt)
+    if receipt:
+        return "A receipt proves a payment: say 'paid', or leave the receipt out."
     if attempt.status in MONEY_MOVED:
         return f"M-Pesa proved it paid (receipt {attempt.transaction_receipt})."
     return ""

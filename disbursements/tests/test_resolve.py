@@ -218,3 +218,8 @@ def test_the_command_refuses_what_contradicts_itself(given, said):
         call_command("resolve_review", "1", *people, *given)
 
     assert refusal.value.returncode == 1
+
+
+def test_a_receipt_beside_not_paid_is_refused_at_every_door():
+    with pytest.raises(ResolutionRefused, match="A receipt proves a payment"):
+        say(attempt_in(), NOT_PAID, receipt=RECEIPT)
