@@ -31,7 +31,7 @@ HELP_TEXTS = {
     "mifos_api_endpoint": "Mostly /fineract-provider/api/v1. Ask the host of a hosted Mifos X.",
     "mifos_tenant_id": "The Fineract-Platform-TenantId: “default” unless your host says otherwise.",
     "mifos_username": "Mifos X > Admin > Users: a user of its own, with READ_LOAN, READ_CLIENT, "
-    "READ_PAYMENTTYPE and DISBURSE_LOAN.",
+    "READ_PAYMENTTYPE, READ_LOANPRODUCT and DISBURSE_LOAN.",
     "mifos_payment_type_id": "Mifos X > Admin > Organization > Payment types: the number of the "
     "M-Pesa type. Not a cash type.",
     "mifos_time_zone": "The zone of the tenant decides what it takes for “today”.",
