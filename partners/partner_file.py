@@ -45,7 +45,7 @@ def _json(text: str, path: Path) -> Any:
     except json.JSONDecodeError as exc:
         where = f"line {exc.lineno}, column {exc.colno}"
         raise UnreadableFile(f"{path.name} is not valid JSON at {where}: {exc.msg}") from None
-    except (ValueError, RecursionError) as exc:
+    except (ValueError, ArithmeticError, RecursionError) as exc:
         raise UnreadableFile(f"{path.name}: {exc}") from None
 
 
@@ -63,7 +63,7 @@ def _yaml(text: str, path: Path) -> Any:
         return yaml.load(text, Loader=ExactLoader)  # noqa: S506 - ExactLoader is a SafeLoader
     except yaml.YAMLError as exc:
         raise UnreadableFile(f"{path.name} is not valid YAML{_where(exc)}") from None
-    except (ValueError, RecursionError) as exc:
+    except (ValueError, ArithmeticError, RecursionError) as exc:
         raise UnreadableFile(f"{path.name}: {exc}") from None
 
 

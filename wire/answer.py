@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 DEEPEST_NESTING = 60
@@ -57,7 +57,10 @@ def encode_json(value: object) -> str:
 
 
 def _decimal(text: str) -> Decimal:
-    number = Decimal(text)
+    try:
+        number = Decimal(text)
+    except InvalidOperation as exc:  # an exponent too long to be a number at all
+        raise ValueError("a number beyond all measure") from exc
     if not number.is_finite() or (number and abs(number.adjusted()) > LARGEST_EXPONENT):
         raise ValueError("a number beyond all measure")
     return number

@@ -12,6 +12,10 @@ from disbursements.ask import call_people
 from disbursements.models import AttemptStatus
 from disbursements.tests.making import make_attempt, make_loan
 from loans.models import LoanStatus, ReviewReason
+from partners.loading import WrongFile, load_partners
+from wire import Answer
+
+NUMBER_BEYOND_ALL_MEASURE = "1e9999999999999999999999"
 
 pytestmark = pytest.mark.django_db
 
@@ -43,3 +47,21 @@ def test_a_process_that_sleeps_inside_a_transaction_cannot_keep_its_locks_for_ev
         (patience,) = cursor.fetchone()
 
     assert patience == "1min"
+
+
+def test_an_exponent_that_no_decimal_holds_is_no_json():
+    # fuzz, mifos, seed 4: InvalidOperation is no ValueError, and left the client as it was.
+    body = f'{{"httpStatus": {NUMBER_BEYOND_ALL_MEASURE}}}'.encode()
+
+    with pytest.raises(ValueError, match="beyond all measure"):
+        Answer(status=200, headers={}, body=body, url="").json()
+
+
+@pytest.mark.parametrize("suffix", ["json", "yaml"])
+def test_a_partner_file_with_such_a_number_is_a_wrong_file(tmp_path, suffix):
+    # Found by reading on from the same find.
+    path = tmp_path / f"partners.{suffix}"
+    path.write_text(f'[{{"slug": "umoja", "daily_limit": {NUMBER_BEYOND_ALL_MEASURE}}}]')
+
+    with pytest.raises(WrongFile):
+        load_partners(path, now=timezone.now())

@@ -35,6 +35,7 @@ def test_numbers_with_fractions_stay_decimal_and_ids_stay_whole():
         b'{"loanId": 1, "loanId": 2}',
         b"1e999999999",
         b"1e-999999999",
+        b"1e999999999999999999999",
         b"\xff\xfe",
         nested(DEEPEST_NESTING + 1),
         nested(100_000),
