@@ -26,6 +26,7 @@ from sandbox.calls import Json
 BODIES = 500  # in one block
 SHORT_BODIES = 60
 BLOCKS = 12
+LARGEST_BODY = 64 * 1024  # what the doors read at most
 DOORS = ("callbacks", "hooks", "partners", "mifos", "mpesa")
 EXAMPLES = {"mifos": "mifos/tests/examples.json", "mpesa": "mpesa/tests/daraja_examples.json"}
 Tell = Callable[[str], None]
@@ -162,7 +163,7 @@ def _judge_callback(
     door = path.split("/")[3]
     if status >= 500:
         tell(f"{door} answered {status} to {body[:300]!r}")
-    if not is_right and (status != 404 or before != after):
+    if not is_right and (not _is_sent_away(status, body) or before != after):
         tell(f"{door} took a wrong token: {status}, {body[:300]!r}")
     for old, new in zip(before, after, strict=True):
         if old == new or len(old) < 4:
@@ -171,6 +172,11 @@ def _judge_callback(
             tell(f"one letter made an attempt {new[1]}: {body[:600]!r}")
         if new[1] == "paid" and not _says_paid(body):
             tell(f"a letter that does not say so made an attempt paid: {body[:900]!r}")
+
+
+def _is_sent_away(status: int, body: bytes) -> bool:
+    """A body over the limit is not read, so that nobody looks at its token either."""
+    return status == (413 if len(body) > LARGEST_BODY else 404)
 
 
 def _says_paid(body: bytes) -> bool:
@@ -205,7 +211,9 @@ def _hooks(trial: Trial) -> Body:
             status = client.post(path, body, content_type="application/json").status_code
             if status >= 500:
                 tell(f"a hook was answered {status}: {body[:300]!r}")
-            if before is not None and (status != 404 or before != _state()):
+            if before is None:
+                continue
+            if not _is_sent_away(status, body) or before != _state():
                 tell(f"a hook with a wrong token did something: {status}")
 
     return run
