@@ -37,7 +37,7 @@ from partners import pausing
 from partners.models import LoanProductAutoDisbursalConfig, Partner
 from partners.rules import touch_rules
 
-EXAMPLES = int(os.environ.get("LOANPOLL_MACHINE_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("LOANPOLL_MACHINE_EXAMPLES", "20"))
 STEPS = int(os.environ.get("LOANPOLL_MACHINE_STEPS", "12"))
 SHRINKS = os.environ.get("LOANPOLL_MACHINE_SHRINK", "1") == "1"
 REFUSALS = (
