@@ -4,37 +4,44 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from campaigns.report import FOLDER, last_runs, path_of, read_run, tables
+from campaigns.origin import FOLDER, PROJECT, kept, origin
+from campaigns.report import DOCUMENT, last_runs, path_of, read_run, report, tables, write_into
 
 NAMES = ("faults", "kills", "races", "random", "fuzz")
-PROJECT = Path(__file__).resolve().parent.parent
 WORKERS = 2
 
 
 def main(arguments: list[str]) -> int:
     given = _parser().parse_args(arguments)
     if given.report:
-        sys.stdout.write(tables(last_runs()))
+        _report(write=given.write)
         return 0
     FOLDER.mkdir(exist_ok=True)
     failed, paths = False, []
     for campaign in _campaigns(given):
         for engine in _engines(campaign, given.engine):
-            path = Path(given.out) if given.out else path_of(campaign, engine)
+            path = _path_for(campaign, engine, given)
             failed |= run(campaign, engine, given, path)
             paths.append(path)
     runs = [found for path in dict.fromkeys(paths) if (found := read_run(path)) is not None]
     sys.stdout.write("\n" + tables(runs))
     return 1 if failed else 0
+
+
+def _report(*, write: bool) -> None:
+    """Print the report of all that is kept, or put it between the marks of the document."""
+    text = report(last_runs(), machines=kept("machine"), mutants=kept("mutants"))
+    if write:
+        write_into(DOCUMENT, text)
+        sys.stdout.write(f"written into {DOCUMENT.relative_to(PROJECT)}\n")
+    else:
+        sys.stdout.write(text)
 
 
 def _campaigns(given: argparse.Namespace) -> tuple[str, ...]:
@@ -95,17 +102,16 @@ def _about(campaign: str, engine: str, given: argparse.Namespace) -> dict[str, A
         "engine": engine,
         "seed": given.seed,
         "command": " ".join(typed),
-        "commit": _commit(),
-        "machine": f"{os.cpu_count()} cores, {platform.system()}, "
-        f"Python {platform.python_version()}",
-        "started": datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        **origin(),
     }
 
 
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]  # from the PATH, as a developer has it
-    found = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=False)
-    return found.stdout.strip() or "unknown"
+def _path_for(campaign: str, engine: str, given: argparse.Namespace) -> Path:
+    """A replay or a short set does not take the place of the long run in the report."""
+    if given.out:
+        return Path(given.out)
+    path = path_of(campaign, engine)
+    return path.with_suffix(".aside") if given.only or given.short else path
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -122,6 +128,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--verbose", action="store_true", help="a line for every schedule")
     parser.add_argument(
         "--report", action="store_true", help="the table of the last runs, no new one"
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="with --report: into docs/explanation/campaigns.md"
     )
     parser.add_argument("--out", help="where the JSON lines go, instead of .campaigns/")
     return parser

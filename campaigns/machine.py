@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
+from campaigns.origin import PROJECT, keep
+
 NAMES = ("callback", "operators", "payout", "record")
 TEST = "tests/campaigns/test_statemachine.py::test_no_order_of_events_breaks_a_promise"
 COUNT = re.compile(r"^ +([0-9]+) (.+)$", re.MULTILINE)
@@ -37,16 +38,39 @@ def main(arguments: list[str]) -> int:
     """Run the machines; return 1 when a promise was broken."""
     given = _parser().parse_args(arguments)
     names = [given.machine] if given.machine else list(NAMES)
-    seen: Counter[str] = Counter()
-    failed = False
-    with ThreadPoolExecutor(max_workers=given.workers) as pool:
-        for run in pool.map(lambda name: _run(name, given), names):
-            seen += run.seen
-            failed |= run.code != 0
-            _tell(run)
+    began = time.monotonic()
+    runs = list(_told(names, given))
+    seen = sum((run.seen for run in runs), Counter[str]())
     for what, times in sorted(seen.items()):
         sys.stdout.write(f"{times:8} {what}\n")
-    return 1 if failed else 0
+    if not given.machine:
+        _keep(runs, given, round(time.monotonic() - began))
+    return 1 if any(run.code for run in runs) else 0
+
+
+def _told(names: list[str], given: argparse.Namespace) -> Iterator[Run]:
+    with ThreadPoolExecutor(max_workers=given.workers) as pool:
+        for run in pool.map(lambda name: _run(name, given), names):
+            _tell(run)
+            yield run
+
+
+def _keep(runs: list[Run], given: argparse.Namespace, seconds: int) -> None:
+    keep(
+        "machine",
+        command=f"script/campaign machine --examples {given.examples} --steps {given.steps} "
+        f"--seed {given.seed}",
+        machines=[
+            {
+                "name": run.name,
+                "examples": run.seen["examples"],
+                "steps": given.steps,
+                "broken": int(run.code != 0),
+            }
+            for run in runs
+        ],
+        seconds=seconds,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

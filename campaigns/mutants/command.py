@@ -21,6 +21,7 @@ from campaigns.mutants.running import (
     run_tests,
     try_mutant,
 )
+from campaigns.origin import keep
 
 
 def main(arguments: list[str]) -> int:
@@ -65,7 +66,22 @@ def _try_all(chosen: list[Mutant], *, workers: int) -> int:
     caught = sum(each.verdict == Verdict.CAUGHT for each in outcomes)
     seconds = time.monotonic() - began
     sys.stdout.write(f"{caught} of {len(outcomes)} mutants caught in {seconds:.0f} s\n")
+    if len(chosen) == len(MUTANTS):
+        _keep(outcomes, seconds)
     return 0 if caught == len(outcomes) else 1
+
+
+def _keep(outcomes: list[Outcome], seconds: float) -> None:
+    rest = [each for each in outcomes if each.verdict != Verdict.CAUGHT]
+    keep(
+        "mutants",
+        command="script/campaign mutants",
+        known=len(MUTANTS),
+        tried=len(outcomes),
+        caught=len(outcomes) - len(rest),
+        not_caught={each.mutant.name: each.verdict.value for each in rest},
+        seconds=round(seconds),
+    )
 
 
 def _tried(chosen: list[Mutant], trees: list[Path]) -> Iterator[Outcome]:

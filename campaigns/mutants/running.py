@@ -18,7 +18,15 @@ from campaigns.mutants.patching import Mutant, StaleMutant
 
 PROJECT = Path(__file__).resolve().parents[2]
 NOT_COPIED = shutil.ignore_patterns(
-    ".*_cache", ".git", ".venv*", ".demo", ".test", ".hypothesis", "*.sqlite3*", "staticfiles"
+    ".*_cache",
+    ".git",
+    ".venv*",
+    ".demo",
+    ".test",
+    ".campaigns",
+    ".hypothesis",
+    "*.sqlite3*",
+    "staticfiles",
 )
 PATIENCE_SECONDS = 600
 TESTS_PASSED, TESTS_FAILED = 0, 1  # pytest's exit codes; any other one is no verdict
