@@ -177,17 +177,21 @@ def _payments() -> Iterator[FaultSchedule]:
 
 
 def _questions() -> Iterator[FaultSchedule]:
-    """E7: the status query of a payment whose callback was lost."""
+    """E7: the status query of a payment whose callback was lost, whatever became of it."""
     silence: Json = {
         "call": "callback",
         "outcome": "lost",
         "match": MINE,
         "times": 2,
     }
-    for row in (*H_ROWS, "no_product", "token_404", "wrong_shape", "empty_body"):
-        rule: Json = {"call": "status", "outcome": row, "match": MINE}
-        rule["times"] = _times(row)
-        yield FaultSchedule(name=f"E7/status/{row}", rules=(silence, rule), passes=3)
+    for truth in TRUTHS:
+        payment = _unanswered(truth, times=2)
+        for row in (*H_ROWS, "no_product", "token_404", "wrong_shape", "empty_body"):
+            rule: Json = {"call": "status", "outcome": row, "match": MINE}
+            rule["times"] = _times(row)
+            yield FaultSchedule(
+                name=f"E7/status/{row}/{truth}", rules=(payment, silence, rule), passes=3
+            )
     for row in ROWS:
         wire = WireFault(call="status", row=row, lender=AIM, times=1)
         yield FaultSchedule(name=f"E7/status/{row}", rules=(silence,), wire=wire, passes=3)
@@ -214,12 +218,19 @@ def _records() -> Iterator[FaultSchedule]:
 def _letters() -> Iterator[FaultSchedule]:
     """C01–C17: each fault of a callback, for each truth, in each state it can arrive in."""
     for outcome in sorted(CALLBACK_OUTCOMES):
-        for truth in ("pays",) if outcome in LIES else ("pays", "refuses"):
+        for truth in _truths_of(outcome):
             for state in STATES:
                 yield _letter(outcome, truth, state)
     for outcome in sorted(CALLBACK_OUTCOMES - PAYMENT_ONLY):
-        for truth in ("pays", "never_lands"):
+        for truth in TRUTHS:
             yield _answer(outcome, truth)
+
+
+def _truths_of(outcome: str) -> tuple[str, ...]:
+    """What never lands has no letter; one before the answer cannot tell of what lands after it."""
+    if outcome in LIES:
+        return ("pays",)
+    return ("pays", "refuses") if outcome == "before_answer" else ("pays", "refuses", "lands_late")
 
 
 def _letter(outcome: str, truth: str, state: str) -> FaultSchedule:
@@ -232,6 +243,8 @@ def _letter(outcome: str, truth: str, state: str) -> FaultSchedule:
     }
     if truth == "refuses":
         payment["code"] = REFUSAL
+    if truth == "lands_late":
+        payment["seconds"] = 0.4  # before the healing, or its letter would come unspoiled
     letter: Json = {"call": "callback", "outcome": outcome, "match": MINE}
     letter |= {"times": 1, "seconds": 0.3}
     delay = 0.7 if state == "unknown" else 0.02
@@ -243,13 +256,14 @@ def _letter(outcome: str, truth: str, state: str) -> FaultSchedule:
     )
 
 
+def _unanswered(truth: str, *, times: int) -> Json:
+    """A payment that is asked for in vain: nobody hears what became of it."""
+    rule: Json = {"call": "b2c", "outcome": "timeout", "match": MINE, "truth": truth}
+    return rule | {"times": times} | ({"code": REFUSAL} if truth == "refuses" else {})
+
+
 def _answer(outcome: str, truth: str) -> FaultSchedule:
-    told: Json = {
-        "call": "b2c",
-        "outcome": "timeout",
-        "match": MINE,
-        "truth": truth,
-    }
+    told = _unanswered(truth, times=1)
     silence: Json = {
         "call": "callback",
         "outcome": "lost",
