@@ -293,7 +293,15 @@ SENDING_MUTANTS = (
     Mutant(
         "redirects-followed",
         "a payment is repeated to wherever an answer points",
-        (Edit("wire/sending.py", "allow_redirects=False,", "allow_redirects=True,"),),
+        (
+            Edit("wire/sending.py", "allow_redirects=False,", "allow_redirects=True,"),
+            # The session forbids it as well, so the first edit alone changes nothing.
+            Edit(
+                "wire/connection.py",
+                "-> str | None:\n        return None",
+                "-> str | None:\n        return super().get_redirect_target(resp)",
+            ),
+        ),
         ("wire/tests/test_sending.py",),
     ),
     Mutant(
