@@ -233,12 +233,7 @@ LENDER_HOLDS = [
     _held(Hold.DAILY_LIMIT, "kikomo", 6_000),
     _held(Hold.ABOVE_LOAN_LIMIT, "kikomo", 60_000),
     _held(Hold.PARTNER_PAUSED, "subira", 10_000),
-    Part(
-        key="float_too_small",
-        lender="akiba",
-        principal=7_000,
-        status=FAILED,
-    ),
+    _held(Hold.FLOAT_SHORT, "akiba", 7_000, key="float_too_small"),
     _held(Hold.FLOAT_SHORT, "akiba", 9_500, waits_for_scene=True),
     _held(Hold.BREAKER_OPEN, "boresha", 12_000, waits_for_scene=True),
     _held(Hold.NO_DISBURSE_PERMISSION, "ruhusa", 17_000),

@@ -13,7 +13,7 @@ from demo.stage import Stage
 from disbursements.retry import retry_loan
 from loans.approvals import approve_loan
 from loans.holding import hold_loan
-from loans.models import LoanStatus
+from loans.models import HoldReason, LoanStatus
 from partners.models import Partner
 from partners.pausing import pause_all, pause_partner, resume_all
 
@@ -141,8 +141,8 @@ def stopped_shortcode(stage: Stage) -> None:
 
 
 def float_runs_out(stage: Stage) -> None:
-    """The float covers no second loan: it fails, and the next one waits for money."""
-    stage.until_status("float_too_small", LoanStatus.FAILED)
+    """The float covers no second loan: its attempt fails, and it waits for money with the next."""
+    stage.until("float_too_small", lambda loan: loan.hold_reason == HoldReason.FLOAT_SHORT)
     stage.approve_in_mifos("float_short")
     stage.run_pass("akiba")
 

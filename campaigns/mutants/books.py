@@ -61,9 +61,7 @@ RECORD_MUTANTS = (
         (
             Edit(
                 RECORD,
-                "    if disbursal.external_id:\n"
-                "        return disbursal.external_id == attempt.mifos_external_id\n"
-                "    return disbursal.receipt_number == attempt.transaction_receipt\n",
+                "    return bool(receipt) and disbursal.receipt_number == receipt\n",
                 "    return True\n",
             ),
         ),
@@ -352,8 +350,8 @@ PEOPLE_MUTANTS = (
         (
             Edit(
                 CLAIMING,
-                ").exclude(status=AttemptStatus.FAILED)\n    limits",
-                ").filter(status=AttemptStatus.COMPLETED)\n    limits",
+                ".exclude(\n        status=AttemptStatus.FAILED\n    )\n    limits",
+                ".filter(\n        status=AttemptStatus.COMPLETED\n    )\n    limits",
             ),
         ),
         scenario("the_daily_limit_counts_what_is_open"),

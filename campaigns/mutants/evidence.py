@@ -30,7 +30,7 @@ EVIDENCE_MUTANTS = (
         (
             Edit(
                 EVIDENCE,
-                "    if attempt.failure_reported_at is not None and "
+                "    if _may_confirm(attempt, loan) and "
                 "_not_found_confirms_from(attempt) <= asked_at:\n",
                 "    if True:\n",
             ),
@@ -41,7 +41,13 @@ EVIDENCE_MUTANTS = (
     Mutant(
         "late-failure-wins",
         "a failure that comes after the success opens the attempt again",
-        (Edit(EVIDENCE, "        if attempt.status in MONEY_MOVED:\n", "        if False:\n"),),
+        (
+            Edit(
+                EVIDENCE,
+                "        if attempt.status in CLOSED_STATES:\n",
+                "        if attempt.status == AttemptStatus.FAILED:\n",
+            ),
+        ),
         scenario("a_failure_after_a_success_changes_nothing_and_calls_a_person"),
     ),
     Mutant(
@@ -167,8 +173,8 @@ EVIDENCE_MUTANTS = (
         (
             Edit(
                 SETTLE,
-                "    if callback.is_quarantined:\n        # The list",
-                "    if False:\n        # The list",
+                "    if callback.is_quarantined:\n        return _apply_quarantined",
+                "    if False:\n        return _apply_quarantined",
             ),
         ),
         scenario("a_letter_from_a_strange_address_is_kept_and_proves_nothing"),
