@@ -17,6 +17,7 @@ PAYOUT = Coalesce("net_disbursal_amount", "loan_amount")
 
 NEEDS_REVIEW = ~Q(review_reason="")
 NEEDS_APPROVAL = Q(status=LoanStatus.PENDING, hold_reason=HoldReason.NEEDS_APPROVAL)
+WAITS_FOR_FLOAT = Q(status=LoanStatus.PENDING, hold_reason=HoldReason.FLOAT_SHORT)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +42,7 @@ def card_conditions(*, now: datetime) -> dict[str, Q]:
         "processing": Q(status=LoanStatus.PROCESSING),
         "failed": Q(status=LoanStatus.FAILED),
         "disbursed_today": Q(status=LoanStatus.DISBURSED, disbursed_at__gte=start_of_today(now)),
+        "float": WAITS_FOR_FLOAT,
     }
 
 

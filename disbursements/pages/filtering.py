@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 
-from disbursements.pages.counting import NEEDS_APPROVAL, NEEDS_REVIEW
+from disbursements.pages.counting import NEEDS_APPROVAL, NEEDS_REVIEW, WAITS_FOR_FLOAT
 from disbursements.pages.paging import SORTS
 from disbursements.pages.searching import parse
 from loans.models import LoanStatus, LoanTracking
@@ -22,6 +22,7 @@ from partners.models import Partner
 STATUS_LABELS = {
     "needs_review": "Needs review",
     "needs_approval": "Needs approval",
+    "float_short": "Waits for float",
     "pending": "Pending",
     "processing": "Processing",
     "failed": "Failed",
@@ -31,6 +32,7 @@ STATUS_LABELS = {
 STATUS_CONDITIONS = {
     "needs_review": NEEDS_REVIEW,
     "needs_approval": NEEDS_APPROVAL,
+    "float_short": WAITS_FOR_FLOAT,
     "pending": Q(status=LoanStatus.PENDING),
     "processing": Q(status=LoanStatus.PROCESSING),
     "failed": Q(status=LoanStatus.FAILED),
@@ -112,6 +114,11 @@ class Filters:
             slug, _, product_id = self.product.rpartition(":")
             loans = loans.filter(partner_id__in=_partner_ids(slug), product_id=int(product_id))
         return loans
+
+    @property
+    def lender(self) -> str:
+        """The partner that all loans are of; empty = any."""
+        return self.partner or self.product.rpartition(":")[0]
 
     def _dates(self, now: datetime) -> Q:
         first, last = self.days(now)

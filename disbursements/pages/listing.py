@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -27,6 +27,7 @@ from disbursements.pages.filtering import (
     chips,
     read_filters,
 )
+from disbursements.pages.float_card import float_of
 from disbursements.pages.paging import PAGE_SIZE, Page, read_page
 from disbursements.pages.rows import Row, row_html, rows_of
 from disbursements.pages.saving import views_of
@@ -49,6 +50,7 @@ CARDS: dict[str, tuple[str, str, dict[str, object]]] = {
         "tick",
         {"statuses": ("disbursed",), "when": "today", "on": "paid"},
     ),
+    "float": ("Float", "wallet", {"statuses": ("float_short",)}),
 }
 # Column, its order when pressed first, and when pressed again.
 COLUMNS = {
@@ -163,6 +165,7 @@ def context_of(listing: Listing) -> dict[str, Any]:
         "clear_url": Filters(sort=filters.sort).address(),
         "statuses": STATUS_LABELS,
         "needs_review": ("needs_review",),
+        "float_short": ("float_short",),
         "whens": WHEN_LABELS,
         "ons": ON_LABELS,
         "partners": partners,
@@ -187,7 +190,16 @@ def context_of(listing: Listing) -> dict[str, Any]:
 
 def cards(listing: Listing) -> list[Card]:
     """Return the summary strip. A card keeps the partner and the product, and drops the rest."""
-    return [_card(key, listing.totals[key], listing.filters, now=listing.now) for key in CARDS]
+    made = [_card(key, listing.totals[key], listing.filters, now=listing.now) for key in CARDS]
+    return [*made[:-1], _float_card(made[-1], listing)]
+
+
+def _float_card(card: Card, listing: Listing) -> Card:
+    """Return the last card with the balance in place of a count; it leads to what waits for it."""
+    lender = listing.filters.lender
+    those = [one for one in listing.standings if lender in {"", one.partner.slug}]
+    told = float_of(those, listing.totals, now=listing.now)
+    return replace(card, count=told.held, money=told.covers, oldest=told.read, empty=False)
 
 
 def _card(key: str, total: Total, filters: Filters, *, now: datetime) -> Card:

@@ -158,9 +158,10 @@ def test_cards_count_exactly_what_their_link_shows(desk: Client, umoja: Partner)
         "processing": "1",
         "failed": "1",
         "disbursed_today": "1",
+        "float": "unknown",
     }
     assert cards[1].money == "KSh 1,000"  # dollars are not added to shillings
-    for card in cards:
+    for card in cards[:-1]:
         assert len(shown(desk, card.url)) == int(card.count)
 
 
@@ -175,6 +176,7 @@ def test_cards_count_exactly_what_their_link_shows(desk: Client, umoja: Partner)
         ("cancelled", {"status": "cancelled"}),
         ("needs_review", {"review_reason": "books_differ", "status": "cancelled"}),
         ("needs_approval", {"hold_reason": "needs_approval"}),
+        ("float_short", {"hold_reason": "float_short"}),
     ],
 )
 def test_status_words_of_the_guide_and_of_the_staff_filter(
