@@ -18,6 +18,7 @@ def main() -> int:
     parser.add_argument("--loans", type=int, help="loans to pay in each case")
     parser.add_argument("--known", type=int, help="loans of the poll")
     parser.add_argument("--seconds", type=int, help="length of the pace measurement")
+    parser.add_argument("--tracked", type=int, help="loans behind the pages")
     given = parser.parse_args()
     names = list(ALL) if "all" in given.what else given.what
     unknown = sorted(set(names) - set(ALL))
@@ -33,7 +34,7 @@ def main() -> int:
 
 def _sizes(given: argparse.Namespace) -> Sizes:
     sizes = QUICK if given.quick else FULL
-    wanted = {name: getattr(given, name) for name in ("loans", "known", "seconds")}
+    wanted = {name: getattr(given, name) for name in ("loans", "known", "seconds", "tracked")}
     return replace(sizes, **{name: value for name, value in wanted.items() if value is not None})
 
 

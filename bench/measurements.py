@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from bench import knocking
 from bench.databases import connect, database
+from bench.desk import desk
 from bench.floor import Work, as_argument
 from bench.paying import (
     QUEUE,
@@ -49,9 +50,12 @@ class Sizes:
     seconds: int
     growth: tuple[int, ...]
     workers: tuple[int, ...]
+    tracked: int = 1_000_000
 
 
-QUICK = Sizes(loans=400, known=4000, seconds=30, growth=(200, 800), workers=(1, 2, 4))
+QUICK = Sizes(
+    loans=400, known=4000, seconds=30, growth=(200, 800), workers=(1, 2, 4), tracked=20_000
+)
 FULL = Sizes(
     loans=5000, known=100_000, seconds=600, growth=(1000, 10_000, 100_000), workers=(1, 2, 4, 8)
 )
@@ -354,6 +358,7 @@ ALL: dict[str, Measurement] = {
     "callbacks": callbacks,
     "workers": workers,
     "growth": growth,
+    "pages": lambda sizes: desk(sizes.tracked),
 }
 
 

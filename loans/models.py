@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 
 from partners.models import Partner, kes
 
@@ -161,6 +162,15 @@ class LoanTracking(models.Model):
             models.Index(fields=["phone_number"], name="loans_by_phone"),
             models.Index(fields=["loan_id"], name="loans_by_loan_id"),
             models.Index(fields=["partner", "client_id"], name="loans_by_client"),
+            models.Index(fields=["partner", "-created_at", "-id"], name="loans_of_partner"),
+            models.Index(
+                fields=["created_at", "id"],
+                condition=~Q(review_reason=""),
+                name="loans_in_review_oldest",
+            ),
+            models.Index(
+                Coalesce("net_disbursal_amount", "loan_amount"), F("id"), name="loans_by_payout"
+            ),
             models.Index(fields=["account_number"], name="loans_by_account"),
             models.Index(
                 fields=["disbursed_at"],

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Exists, F, OuterRef, Q
-from django.db.models.functions import TruncDate
+from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models.lookups import GreaterThan
 
+from disbursements.pages.instants import LocalDay, Seconds
 from disbursements.pages.scope import User, visible_loans
 from disbursements.pages.wording import counted
 from loans.models import LoanApproval
@@ -44,10 +45,11 @@ def budgets_of(user: User, *, now: datetime) -> dict[int, Budget]:
     paid = visible_loans(user).filter(
         ~Exists(asked),
         Q(expected_disbursement_date=None)
-        | Q(expected_disbursement_date__lte=TruncDate("created_at")),
+        | Q(expected_disbursement_date__lte=LocalDay("created_at")),
         disbursed_at__gte=now - WINDOW,
     )
-    late = Q(disbursed_at__gt=F("created_at") + PROMISE)
+    took = Seconds("disbursed_at") - Seconds("created_at")
+    late = Q(GreaterThan(took, PROMISE.total_seconds()))
     rows = paid.order_by().values("partner_id")
     counts = rows.annotate(paid=Count("id"), late=Count("id", filter=late))
     return {

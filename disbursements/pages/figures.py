@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from math import inf
 from typing import Any
 
-from django.db.models import Count, F, Min, Q, QuerySet, Sum
-from django.db.models.functions import TruncDate
+from django.db.models import Case, Count, Min, Q, QuerySet, Sum, When
+from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
 
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.pages.counting import PAYOUT, start_of_today
+from disbursements.pages.instants import LocalDay, Seconds
 from disbursements.pages.wording import age, amount, counted, money
 from loans.models import LoanStatus, LoanTracking
 from mpesa.models import ResultCode
@@ -116,7 +118,7 @@ def figures_of(
 
 def _paid_days(loans: QuerySet[LoanTracking], period: Period) -> dict[date, PaidDay]:
     paid = loans.filter(disbursed_at__gte=period.start).order_by()
-    days = paid.values(day=TruncDate("disbursed_at")).annotate(
+    days = paid.values(day=LocalDay("disbursed_at")).annotate(
         count=Count("id"), money=Sum(PAYOUT, filter=Q(currency="KES"))
     )
     return {
@@ -127,22 +129,29 @@ def _paid_days(loans: QuerySet[LoanTracking], period: Period) -> dict[date, Paid
 
 def _sent_days(attempts: QuerySet[DisbursementRequest], period: Period) -> dict[date, SentDay]:
     begun = attempts.filter(created_at__gte=period.start).order_by()
-    found_at = F("loan_tracking__created_at")
-    buckets: dict[str, Any] = {
-        f"under_{edge}": Count("id", filter=Q(paid_at__lte=found_at + timedelta(seconds=edge)))
-        for edge in EDGES
-    }
-    days: Any = begun.values(day=TruncDate("created_at")).annotate(
+    groups: Any = begun.values(day=LocalDay("created_at"), edge=_edge()).annotate(
         paid=Count("id", filter=Q(status__in=PAID)),
         failed=Count("id", filter=Q(status=AttemptStatus.FAILED)),
-        **buckets,
+        all=Count("id"),
     )
-    return {
-        row["day"]: SentDay(
-            paid=row["paid"], failed=row["failed"], times=[row[name] for name in buckets]
-        )
-        for row in days.iterator()
-    }
+    days: dict[date, list[Any]] = {}
+    for row in groups.iterator():
+        days.setdefault(row["day"], []).append(row)
+    return {day: _sent_day(rows) for day, rows in days.items()}
+
+
+def _edge() -> Case:
+    """Return the edge below which an attempt was paid, counted from when its loan was found."""
+    took = Seconds("paid_at") - Seconds("loan_tracking__created_at")
+    return Case(*(When(Q(LessThanOrEqual(took, edge)), then=edge) for edge in EDGES))
+
+
+def _sent_day(rows: list[Any]) -> SentDay:
+    return SentDay(
+        paid=sum(row["paid"] for row in rows),
+        failed=sum(row["failed"] for row in rows),
+        times=[sum(row["all"] for row in rows if (row["edge"] or inf) <= edge) for edge in EDGES],
+    )
 
 
 def _volume(paid: dict[date, PaidDay], period: Period) -> Figure:

@@ -1,4 +1,4 @@
-"""The float of the summary strip: what the M-Pesa accounts hold, and whether it covers the queue."""
+"""The float of the summary strip: what the accounts hold, and whether it covers the queue."""
 
 from __future__ import annotations
 

@@ -94,12 +94,16 @@ def _exactly(text: str) -> Q:
 def _loans_of_attempts(text: str) -> list[int]:
     """Return the loans whose attempt carries this id or receipt. Each lookup has its index."""
     of = Q(originator_conversation_id__in=[text, *_originators(text)]) | Q(conversation_id=text)
-    if RECEIPT.fullmatch(text):
-        # The index on receipts begins with the partner.
-        partners = list(Partner.objects.values_list("pk", flat=True))
-        of |= Q(partner_id__in=partners, transaction_receipt=text.upper())
     found = DisbursementRequest.objects.filter(of).values_list("loan_tracking_id", flat=True)
-    return list(found[:50])
+    return [*found[:50], *(_loans_of_receipt(text.upper()) if RECEIPT.fullmatch(text) else [])]
+
+
+def _loans_of_receipt(receipt: str) -> list[int]:
+    """Return the loans with this receipt. The index begins with the partner and knows no empty."""
+    partners = list(Partner.objects.values_list("pk", flat=True))
+    paid = DisbursementRequest.objects.exclude(transaction_receipt="")
+    found = paid.filter(partner_id__in=partners, transaction_receipt=receipt)
+    return list(found.values_list("loan_tracking_id", flat=True)[:50])
 
 
 def _originators(text: str) -> list[str]:
