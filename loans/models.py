@@ -161,7 +161,9 @@ class LoanTracking(models.Model):
             models.Index(fields=["status", "-created_at"], name="loans_by_status"),
             models.Index(fields=["phone_number"], name="loans_by_phone"),
             models.Index(fields=["loan_id"], name="loans_by_loan_id"),
-            models.Index(fields=["partner", "client_id"], name="loans_by_client"),
+            models.Index(
+                fields=["partner", "client_id", "-created_at", "-id"], name="loans_by_client"
+            ),
             models.Index(fields=["partner", "-created_at", "-id"], name="loans_of_partner"),
             models.Index(
                 fields=["created_at", "id"],
