@@ -8,10 +8,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
-from playwright.sync_api import Browser, Page, sync_playwright
+from django.contrib.auth.models import Group, User
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from disbursements.tests.making import make_attempt, make_loan, make_partner, make_product
+from tests.browser.hands import Desk
+from tests.browser.places import sign_in
+from tests.journeys.conftest import open_stage, stage
+
+__all__ = ["open_stage", "stage"]  # the sandbox, for the browser to look at
 
 PASSWORD = "a-good-long-password"
 FLAGS = [
@@ -95,3 +100,35 @@ def desk(page: Page, loans: dict[str, Any]) -> Page:
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/loan-tracking")
     return page
+
+
+@pytest.fixture
+def people(transactional_db: None) -> dict[str, User]:
+    """Two people who may do everything with loans, and none of it to their own requests."""
+    found = {}
+    for name in ("jane.o", "peter.n"):
+        user = User.objects.create_user(name, password=PASSWORD, is_staff=True)
+        user.groups.set(Group.objects.filter(name__in=["Operator", "Approver"]))
+        found[name] = user
+    return found
+
+
+@pytest.fixture
+def desk_of(chromium: Browser, live_server: Any, people: dict[str, User]) -> Iterator[Desk]:
+    """Opens a browser of its own for a person, signed in. A script error fails the test."""
+    contexts: list[BrowserContext] = []
+    troubles: list[str] = []
+
+    def open_desk(user: str, **options: Any) -> Page:
+        context = chromium.new_context(base_url=live_server.url, locale="en-GB", **options)
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        sign_in(page, user)
+        return page
+
+    yield open_desk
+    for context in contexts:
+        context.close()
+    assert troubles == []

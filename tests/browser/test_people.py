@@ -3,64 +3,27 @@
 from __future__ import annotations
 
 import csv
-import re
 import zipfile
-from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.utils import timezone
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import expect
 
 from disbursements.models import AttemptStatus
 from disbursements.tests.making import make_attempt, make_loan, make_partner
 from loans.models import LoanApproval, LoanStatus, LoanTracking
-from tests.browser.conftest import PASSWORD
-from tests.browser.places import sign_in
+from tests.browser.hands import Desk, find, tab_to
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-Desk = Callable[..., Page]
 DRAWN = """() => {
   const canvas = document.querySelector("[data-table=t-volume] canvas");
   const drawing = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   return drawing.data.some(Boolean);
 }"""
-
-
-@pytest.fixture
-def people(transactional_db: None) -> dict[str, User]:
-    """Two people who may do everything with loans, and none of it to their own requests."""
-    found = {}
-    for name in ("jane.o", "peter.n"):
-        user = User.objects.create_user(name, password=PASSWORD, is_staff=True)
-        user.groups.set(Group.objects.filter(name__in=["Operator", "Approver"]))
-        found[name] = user
-    return found
-
-
-@pytest.fixture
-def desk_of(chromium: Browser, live_server: Any, people: dict[str, User]) -> Iterator[Desk]:
-    """Opens a browser of its own for a person, signed in. A script error fails the test."""
-    contexts: list[BrowserContext] = []
-    troubles: list[str] = []
-
-    def open_desk(user: str, **options: Any) -> Page:
-        context = chromium.new_context(base_url=live_server.url, locale="en-GB", **options)
-        context.set_default_timeout(20_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        sign_in(page, user)
-        return page
-
-    yield open_desk
-    for context in contexts:
-        context.close()
-    assert troubles == []
 
 
 @pytest.fixture
@@ -93,12 +56,6 @@ def unknown(people: dict[str, User]) -> LoanTracking:
     )
     make_attempt(loan, status=AttemptStatus.UNKNOWN)
     return loan
-
-
-def find(page: Page, phone: str) -> None:
-    page.get_by_label("Search").fill(phone)
-    page.keyboard.press("Enter")
-    page.wait_for_url(re.compile(r"/loan-tracking/\d+$"))
 
 
 def test_the_first_person_is_refused_and_a_second_approves(desk_of: Desk, waiting: LoanTracking):
@@ -234,17 +191,6 @@ def test_the_keyboard_alone_is_enough(desk_of: Desk, people: dict[str, User]):
     press("Enter")
 
     expect(page.get_by_text("Held KSh 12,500 until somebody releases it.")).to_be_visible()
-
-
-def tab_to(page: Page, text: str) -> None:
-    """Press Tab until what has the focus says `text`, and shows that it has it."""
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.textContent.trim()") == text:
-            ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-            assert ring == "solid"
-            return
-    pytest.fail(f"{text} is not reached with Tab")
 
 
 def test_everything_is_done_without_javascript(desk_of: Desk, people: dict[str, User]):
