@@ -15,13 +15,16 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
+from mifos.client import MifosError
 from mpesa.shortcodes import reset_breaker
 from partners.access import check_access
 from partners.credentials import CREDENTIAL_COLUMNS
 from partners.forms import PartnerForm, ReasonForm
+from partners.gateways import NotConfigured
 from partners.history import write_down
 from partners.models import LoanProductAutoDisbursalConfig, Partner
 from partners.pausing import pause_partner, resume_partner
+from partners.products import read_products
 from partners.rules import touch_rules
 from partners.validation import SECRET_COLUMNS
 from partners.visibility import sees_shortcode
@@ -111,7 +114,13 @@ class PartnerAdmin(_PartnerAdmin):
         "is_paused",
     )
     search_fields = ("name", "slug", "=mpesa_shortcode", "=mifos_tenant_id")
-    actions = ("test_connection", "pause_payouts", "resume_payouts", "let_shortcode_pay")
+    actions = (
+        "test_connection",
+        "read_products",
+        "pause_payouts",
+        "resume_payouts",
+        "let_shortcode_pay",
+    )
     empty_value_display = "none"
     save_on_top = True
 
@@ -187,6 +196,16 @@ class PartnerAdmin(_PartnerAdmin):
             "findings": findings,
         }
         return TemplateResponse(request, "admin/partners/partner/access.html", context)
+
+    @admin.action(description="Read products from Mifos X", permissions=["change"])
+    def read_products(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
+        for partner in queryset[:MOST_TESTED_AT_ONCE]:
+            try:
+                told = str(read_products(partner, by=request.user.get_username()))
+                level = messages.SUCCESS
+            except (MifosError, NotConfigured) as exc:
+                told, level = str(exc), messages.ERROR
+            self.message_user(request, f"{partner.name}: {told}.", level)
 
     @admin.action(description="Pause payouts …", permissions=["change"])
     def pause_payouts(
