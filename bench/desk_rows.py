@@ -188,7 +188,7 @@ def _attempt_columns() -> dict[str, str]:
 
 def _request_columns() -> dict[str, str]:
     return {
-        "kind": "'b2c'",
+        "kind": "'payment'",
         "environment": "'sandbox'",
         "shortcode": "'600100'",
         "originator_conversation_id": "'LP-' || CAST(i AS TEXT)",

@@ -20,6 +20,7 @@ from disbursements.pages.books import three_books
 from disbursements.pages.cases import Case, read_cases
 from disbursements.pages.desk import frame
 from disbursements.pages.door import staff_page
+from disbursements.pages.exchanges import exchanges_of
 from disbursements.pages.listing import VIEW_LOANS
 from disbursements.pages.rows import Row, row_of, rows_of
 from disbursements.pages.scope import User, visible_loans
@@ -74,6 +75,7 @@ def loan_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         **loan_context(loan, attempts, _standing_of(loan, found), now=now),
         **_actions(case, request.user),
         **_story(loan, attempts),
+        "exchanges": exchanges_of(attempts),
         "related": rows_of(list(related_loans(request, loan)), found, now=now),
     }
     return render(request, "loans/detail.html", context)

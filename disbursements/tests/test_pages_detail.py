@@ -30,9 +30,9 @@ from loans.models import LoanApproval, LoanEvent, LoanStatus, LoanTracking
 
 pytestmark = pytest.mark.django_db
 
-# Bound partners, loan, attempts, request, proposal, three of standings, events, related loans and
-# their attempts.
-STATEMENTS = 11
+# Bound partners, loan, attempts, request, proposal, three of standings, events, requests to M-Pesa
+# and its letters, related loans and their attempts.
+STATEMENTS = 13
 MOST_BYTES = 100_000
 PROCESSING = LoanStatus.PROCESSING
 READ_ONLY = [LoanTracking, DisbursementRequest, LoanEvent, SyncRun, LoanApproval, ReviewResolution]
