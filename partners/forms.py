@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
@@ -20,6 +21,7 @@ else:
 KEEP = "Set. Leave empty to keep."
 NOT_SET = "Not set."
 
+SPELLINGS = {"mifos": "Mifos X", "mpesa": "M-Pesa", "url": "URL", "api": "API", "id": "id"}
 # Where each value is found.
 HELP_TEXTS = {
     "slug": "Short and stable: it is typed in commands and files, and cannot change later.",
@@ -96,6 +98,8 @@ class PartnerForm(_PartnerForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.label = _spelled(str(field.label))
         for column in SECRET_COLUMNS:
             self.initial.pop(column, None)
             if column in self.fields:
@@ -135,6 +139,13 @@ class PartnerForm(_PartnerForm):
         except ValueError as exc:
             self.add_error("mpesa_certificate", str(exc))
         self.cleaned_data["mpesa_security_credential"] = self.instance.mpesa_security_credential
+
+
+def _spelled(label: str) -> str:
+    """Return the name of a column as staff write it."""
+    for ours, theirs in SPELLINGS.items():
+        label = re.sub(rf"\b{ours}\b", theirs, label, flags=re.IGNORECASE)
+    return label
 
 
 class ReasonForm(forms.Form):

@@ -87,8 +87,8 @@ def test_a_secret_is_named_and_never_shown(client: Client):
     save(client, partner, mifos_password="hush-hush", mpesa_consumer_key="hush-too")
 
     assert changes() == [
-        {"field": "mifos_password", "label": "Mifos password"},
-        {"field": "mpesa_consumer_key", "label": "Mpesa consumer key"},
+        {"field": "mifos_password", "label": "Mifos X password"},
+        {"field": "mpesa_consumer_key", "label": "M-Pesa consumer key"},
     ]
     assert "hush" not in LogEntry.objects.latest("id").change_message
 

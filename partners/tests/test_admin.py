@@ -90,7 +90,7 @@ def test_a_new_secret_replaces_the_old_and_only_its_name_is_logged(admin_client,
     said = LogEntry.objects.get().change_message
     assert "hush" not in said
     assert json.loads(said)[0]["changed"]["fields"] == [
-        "Mifos password",
+        "Mifos X password",
         "Daily limit (KES) (empty → 5000)",
     ]
 

@@ -74,6 +74,22 @@ def _whynot(page: Page, scene: Scene) -> None:
     page.get_by_text("What is not possible now, and why").click()
 
 
+def _exchanges(page: Page, scene: Scene) -> None:
+    at("/loan-tracking/{unknown}")(page, scene)
+    page.get_by_text("Exchanges with M-Pesa").click()
+
+
+def _partner(page: Page, scene: Scene) -> None:
+    page.goto(f"/admin/partners/partner/{scene.umoja.pk}/change/")
+
+
+def _products(page: Page, scene: Scene) -> None:
+    page.goto("/admin/partners/partner/")
+    page.get_by_label("Select this object for an action - Umoja Sacco").check()
+    page.get_by_label("Action:").select_option("read_products")
+    page.locator(".actions button[type=submit], .actions [name=index]").first.click()
+
+
 def _refused(page: Page, scene: Scene) -> None:
     at("/loan-tracking/{unknown}/resolve")(page, scene)
     page.get_by_label("paid", exact=True).check()
@@ -159,6 +175,16 @@ PLACES = (
     Place(name="partner-pause", walk=at("/partners/umoja/pause"), user="ann.k"),
     Place(name="charts", walk=at("/charts")),
     Place(name="charts-numbers", walk=_numbers),
+    Place(name="loan-exchanges", walk=_exchanges),
+    Place(name="list-float", walk=at("/loan-tracking?status=float_short")),
+    Place(name="admin", walk=at("/admin/"), user="ann.k"),
+    Place(name="admin-partners", walk=at("/admin/partners/partner/"), user="ann.k"),
+    Place(name="admin-partner", walk=_partner, user="ann.k"),
+    Place(name="admin-products-read", walk=_products, user="ann.k"),
+    Place(name="admin-loan", walk=at("/admin/loans/loantracking/{failed}/change/"), user="ann.k"),
+    Place(name="admin-users", walk=at("/admin/auth/user/"), user="ann.k"),
+    Place(name="admin-history", walk=at("/admin/admin/logentry/"), user="ann.k"),
+    Place(name="two-factor", walk=at("/accounts/two-factor/"), user="ann.k"),
     Place(name="missing", walk=at("/loan-tracking/999999")),
     Place(name="refused", walk=at("/partners/umoja/pause"), user="vera.w"),
     Place(name="sign-in", walk=at("/accounts/login/"), user=""),
