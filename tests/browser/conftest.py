@@ -19,6 +19,7 @@ from tests.journeys.conftest import open_stage, stage
 __all__ = ["open_stage", "stage"]  # the sandbox, for the browser to look at
 
 PASSWORD = "a-good-long-password"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -34,7 +35,7 @@ FLAGS = [
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """The system's Chromium. Without one the tests are skipped, unless they are required."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         _without_browser()
     # Playwright's loop runs in this thread, and Django takes that for async code.
@@ -46,7 +47,7 @@ def chromium() -> Iterator[Browser]:
 
 
 def _without_browser() -> None:
-    told = "no Chromium here: apt-get install chromium"
+    told = "no Chromium or Chrome here, so this did not run: apt-get install chromium"
     if os.environ.get("LOANPOLL_REQUIRE_BROWSER") == "1":
         pytest.fail(f"LOANPOLL_REQUIRE_BROWSER=1, and {told}")
     pytest.skip(told)
