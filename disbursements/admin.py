@@ -13,7 +13,7 @@ from rest_framework_api_key.admin import APIKeyModelAdmin
 from rest_framework_api_key.models import APIKey
 
 from disbursements.models import Alert, ApiKey, DisbursementRequest, ReviewResolution, SyncRun
-from loans.admin import LoanTrackingAdmin, ReadOnly, ReadOnlyAdmin
+from loans.admin import LoanTrackingAdmin, ReadOnlyAdmin, Rows
 from partners.history import write_down
 
 admin.site.site_header = "Loan Poll"
@@ -26,7 +26,7 @@ with suppress(NotRegistered):
     admin.site.unregister(APIKey)
 
 
-class AttemptInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]  # generic only in the stubs
+class AttemptInline(Rows):
     model = DisbursementRequest
     fields = (
         "attempt_no",
@@ -40,8 +40,6 @@ class AttemptInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]  #
     )
     readonly_fields = fields
     ordering = ("attempt_no",)
-    extra = 0
-    can_delete = False
     show_change_link = True
 
 

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from loans.models import LoanApproval, LoanEvent, LoanTracking
+from mpesa.near_count import NearPaginator
 
 admin.site.disable_action("delete_selected")
 
@@ -29,21 +30,28 @@ class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # ge
     """A table to read. A count of a million rows is not worth its time."""
 
     show_full_result_count = False
+    paginator = NearPaginator
     list_per_page = 50
     empty_value_display = "none"
     actions = None
 
 
-class EventInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]  # generic only in the stubs
-    model = LoanEvent
-    fields = ("at", "actor", "from_status", "to_status", "reason", "details")
-    readonly_fields = fields
-    ordering = ("id",)
+class Rows(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]  # generic only in the stubs
+    """Rows of a loan, to read."""
+
+    template = "admin/edit_inline/rows.html"
     extra = 0
     can_delete = False
 
 
-class ApprovalInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]  # generic only in the stubs
+class EventInline(Rows):
+    model = LoanEvent
+    fields = ("at", "actor", "from_status", "to_status", "reason", "details")
+    readonly_fields = fields
+    ordering = ("id",)
+
+
+class ApprovalInline(Rows):
     model = LoanApproval
     fields = (
         "state",
@@ -55,8 +63,6 @@ class ApprovalInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]  
         "reason",
     )
     readonly_fields = fields
-    extra = 0
-    can_delete = False
 
 
 @admin.register(LoanTracking)

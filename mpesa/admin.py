@@ -11,6 +11,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 
 from mpesa.models import MpesaCallback, MpesaRequest, ResultCode, Shortcode
+from mpesa.near_count import NearPaginator
 from mpesa.result_codes import refusal_of
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ class ResultCodeAdmin(_ResultCodeAdmin):
 
 class ReadOnlyAdmin(_ReadOnly):
     """Rows that only the product writes: nobody adds, changes or deletes them here."""
+
+    show_full_result_count = False
+    paginator = NearPaginator
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -32,10 +32,10 @@ from partners.visibility import sees_shortcode
 if TYPE_CHECKING:
     _PartnerAdmin = admin.ModelAdmin[Partner]
     _ProductAdmin = admin.ModelAdmin[LoanProductAutoDisbursalConfig]
-    _ProductInline = admin.TabularInline[LoanProductAutoDisbursalConfig, Partner]
+    _ProductInline = admin.StackedInline[LoanProductAutoDisbursalConfig, Partner]
 else:
     _PartnerAdmin = _ProductAdmin = admin.ModelAdmin
-    _ProductInline = admin.TabularInline
+    _ProductInline = admin.StackedInline
 
 MOST_TESTED_AT_ONCE = 5
 WRITE_ONLY = (*SECRET_COLUMNS, "mpesa_initiator_password", "mpesa_certificate")
@@ -89,6 +89,11 @@ SECTIONS = {
 
 class ProductInline(_ProductInline):
     model = LoanProductAutoDisbursalConfig
+    fields = (
+        ("product_id", "product_name"),
+        ("min_amount", "max_amount"),
+        ("enabled", "auto_approve"),
+    )
     extra = 0
     can_delete = False  # disable it instead: what was paid under it stays explained
 

@@ -376,6 +376,7 @@ class Scene:
             minutes=600,
             status=LoanStatus.DISBURSED,
             review_reason="undone_after_payment",
+            disbursed_at=self.now - timedelta(minutes=598),
         )
         self.sent("undone", minutes=599, status=AttemptStatus.COMPLETED)
         self.loan(
