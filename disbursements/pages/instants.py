@@ -17,7 +17,7 @@ EPOCH_AS_JULIAN_DAY = 2440587.5
 class LocalDay(TruncDate):
     """The day of an instant, where the staff are. Their clock knows no summer time."""
 
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, list[Any]]:
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         sql, params = compiler.compile(self.lhs)
         offset = timezone.localtime().utcoffset()
         minutes = int(offset.total_seconds() // 60) if offset else 0
