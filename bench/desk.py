@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,9 +23,10 @@ NOTES = (
 )
 
 
-def desk(loans: int) -> list[Table]:
-    """Return the cost of each kind of page, on both databases."""
-    return [_measure(kind, loans) for kind in ("postgres", "sqlite")]
+def desk(loans: int) -> Iterator[Table]:
+    """Yield the cost of each kind of page, on both databases."""
+    for kind in ("postgres", "sqlite"):
+        yield _measure(kind, loans)
 
 
 def _measure(kind: str, loans: int) -> Table:

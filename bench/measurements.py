@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -350,7 +350,7 @@ def _jobs_of_the_dead(made: Stage) -> set[int]:
     return {row[0] for row in rows}
 
 
-Measurement = Callable[[Sizes], Table | list[Table]]
+Measurement = Callable[[Sizes], Table | Iterable[Table]]
 ALL: dict[str, Measurement] = {
     "pay": pay,
     "poll": poll,
@@ -366,7 +366,7 @@ def run(names: list[str], sizes: Sizes) -> Iterator[Table]:
     """Measure; yield each table as it is ready."""
     for name in names:
         found = ALL[name](sizes)
-        yield from found if isinstance(found, list) else [found]
+        yield from [found] if isinstance(found, Table) else found
 
 
 def head() -> str:
