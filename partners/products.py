@@ -17,6 +17,8 @@ class ProductsRead:
     renamed: int
 
     def __str__(self) -> str:
+        if not (self.added or self.renamed):
+            return "nothing new"
         added = f"{self.added} product{'' if self.added == 1 else 's'} added, switched off"
         return f"{added}; {self.renamed} renamed"
 

@@ -49,9 +49,7 @@ def _covers(
 ) -> str:
     waiting = totals["float"]
     if waiting.count:
-        return (
-            f"{counted(waiting.count, 'loan waits', 'loans wait')} for it, {money(waiting.money)}"
-        )
+        return f"{counted(waiting.count, 'waits', 'wait')}, {money(waiting.money)}"
     if not known:
         return "no balance read yet" if codes else "no shortcode yet"
     if len(known) < len(codes):

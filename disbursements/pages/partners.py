@@ -189,4 +189,5 @@ def credential_words(standing: Standing) -> str:
     set_at = standing.partner.mpesa_credential_set_at
     if set_at is None:
         return "age not known"
-    return f"set {counted((standing.now - set_at).days, 'day')} ago"
+    days = (standing.now - set_at).days
+    return f"set {counted(days, 'day')} ago" if days else "set today"

@@ -57,7 +57,8 @@ class Standing:
         if self.partner.is_paused:
             return f"{paused(self.partner, 'Payouts are', now=self.now)}"
         if self.shortcode and self.shortcode.breaker_opened_at:
-            return f"Payouts stopped: {self.shortcode.breaker_cause} An administrator must act."
+            cause = self.shortcode.breaker_cause.rstrip(".")
+            return f"Payouts stopped: {cause}. An administrator must act."
         if self.shortcode and self.shortcode.float_short_since:
             return "Float is short. It goes on by itself when the float is seen to cover it."
         return ""

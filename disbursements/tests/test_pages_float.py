@@ -82,7 +82,7 @@ def test_the_card_leads_to_the_very_loans_that_wait_for_float(desk: Client, umoj
     found = card(desk)
     rows = desk.get(f"/loan-tracking{found.url}").context["rows"]
 
-    assert found.money == "1 loan waits for it, KSh 8,000"
+    assert found.money == "1 waits, KSh 8,000"
     assert [row.id for row, _ in rows] == [waits.pk]
 
 
