@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from django.template.loader import render_to_string
 from playwright.sync_api import Page
 
 from tests.browser.scene import PASSWORD, Scene
@@ -72,6 +73,15 @@ def _stale(page: Page, scene: Scene) -> None:
 def _whynot(page: Page, scene: Scene) -> None:
     at("/loan-tracking/{unknown}")(page, scene)
     page.get_by_text("What is not possible now, and why").click()
+
+
+def _broken(page: Page, scene: Scene) -> None:
+    body = render_to_string("500.html", {"reference": "7f3a91c204de"})
+    page.route(
+        "**/loan-tracking?broken",
+        lambda route: route.fulfill(status=500, body=body, content_type="text/html"),
+    )
+    page.goto("/loan-tracking?broken")
 
 
 def _exchanges(page: Page, scene: Scene) -> None:
@@ -186,6 +196,7 @@ PLACES = (
     Place(name="admin-history", walk=at("/admin/admin/logentry/"), user="ann.k"),
     Place(name="two-factor", walk=at("/accounts/two-factor/"), user="ann.k"),
     Place(name="missing", walk=at("/loan-tracking/999999")),
+    Place(name="broken", walk=_broken),
     Place(name="refused", walk=at("/partners/umoja/pause"), user="vera.w"),
     Place(name="sign-in", walk=at("/accounts/login/"), user=""),
     Place(name="sign-in-wrong", walk=_wrong, user=""),
