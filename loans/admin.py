@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
 
 from loans.models import LoanApproval, LoanEvent, LoanTracking
+from loans.phones import mask_msisdn
 from mpesa.near_count import NearPaginator
 
 admin.site.disable_action("delete_selected")
+FULL_PHONES = "loans.view_full_msisdn"
+PHONES = {"phone_number", "msisdn"}
 
 
 class ReadOnly:
@@ -34,6 +37,17 @@ class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # ge
     list_per_page = 50
     empty_value_display = "none"
     actions = None
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Whole phone numbers are for those who may see them, here as on the pages."""
+        fields = super().get_fields(request, obj)
+        if request.user.has_perm(FULL_PHONES):
+            return fields
+        return ["phone" if name in PHONES else name for name in fields]
+
+    @admin.display(description="Phone number")
+    def phone(self, row: Any) -> str:
+        return mask_msisdn(getattr(row, "phone_number", "") or getattr(row, "msisdn", ""))
 
 
 class Rows(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]  # generic only in the stubs
