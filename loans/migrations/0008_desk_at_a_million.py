@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('loans', '0005_every_hold_is_used'),
+        ('loans', '0007_events_cannot_be_replaced'),
         ('partners', '0003_partner_memberships'),
     ]
 

@@ -39,7 +39,7 @@ def drop_indexes(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('loans', '0006_desk_at_a_million'),
+        ('loans', '0008_desk_at_a_million'),
     ]
 
     operations = [
