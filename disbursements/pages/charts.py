@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
@@ -11,6 +13,7 @@ from disbursements.models import DisbursementRequest
 from disbursements.pages.desk import frame
 from disbursements.pages.door import staff_page
 from disbursements.pages.figures import Period, figures_of
+from disbursements.pages.keeping import kept
 from disbursements.pages.listing import VIEW_LOANS
 from disbursements.pages.scope import visible_loans, visible_partners
 from disbursements.pages.standing import standings
@@ -35,7 +38,11 @@ def charts(request: HttpRequest) -> HttpResponseBase:
     attempts = DisbursementRequest.objects.filter(partner__in=partners)
     context = {
         **frame(found, now=now, room="charts"),
-        "figures": figures_of(loans, attempts, period),
+        "figures": kept(
+            f"charts:{period.days}:{quote(partner[:50])}",
+            request.user,
+            lambda: figures_of(loans, attempts, period),
+        ),
         "period": period,
         "periods": PERIODS,
         "partner": partner,

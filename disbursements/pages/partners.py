@@ -19,6 +19,7 @@ from disbursements.pages.counting import PAYOUT
 from disbursements.pages.desk import frame, poll_minutes
 from disbursements.pages.door import staff_page
 from disbursements.pages.filtering import Filters
+from disbursements.pages.keeping import kept
 from disbursements.pages.partner_acting import PartnerKind, partner_actions
 from disbursements.pages.runs import Day, days_of
 from disbursements.pages.scope import User, visible_loans
@@ -82,7 +83,8 @@ def partner_list(request: HttpRequest) -> HttpResponseBase:
     """Every partner that the user may see."""
     now = timezone.now()
     found = standings(request.user, now=now)
-    queues, budgets = queues_of(request.user), budgets_of(request.user, now=now)
+    queues = queues_of(request.user)
+    budgets = kept("budgets", request.user, lambda: budgets_of(request.user, now=now))
     days = days_of([one.partner.slug for one in found], now=now)
     context = {
         **frame(found, now=now, room="partners"),

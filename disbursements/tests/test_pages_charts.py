@@ -7,15 +7,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
 from disbursements.models import AttemptStatus
 from disbursements.pages.figures import EDGES, Figure, percentile
+from disbursements.pages.keeping import kept
 from disbursements.tests.making import make_attempt, make_loan, make_partner
 from disbursements.tests.statements import at_most
 from disbursements.tests.test_pages_actions import make_user
-from partners.models import Partner
+from partners.models import Partner, PartnerMembership
 
 pytestmark = pytest.mark.django_db
 
@@ -158,3 +160,19 @@ def test_an_empty_house_has_charts_too(desk: Client):
     assert "No attempt was settled." in html
     assert "Nothing was paid." in html
     assert "style=" not in html
+
+
+def test_for_a_minute_the_figures_are_reckoned_once_for_all_who_see_the_same(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.LOANPOLL_FIGURES_SECONDS = 60
+    cache.clear()
+    everybody, bound = make_user("ann.k"), make_user("joe.o")
+    PartnerMembership.objects.create(user=bound, partner=make_partner())
+    asked = []
+
+    for user in (everybody, everybody, bound, everybody):
+        kept("budgets", user, lambda: asked.append(1) or len(asked))
+
+    assert len(asked) == 2
+    cache.clear()
