@@ -35,6 +35,7 @@ from mpesa.shortcodes import open_breaker
 from partners.models import Partner
 from partners.overlap import leave_database, overlap
 
+DISBURSED_ALREADY = "Mifos X shows it waiting, with a disbursement that stands: a person looks"
 READS_BEFORE_GIVING_UP = 3  # the pace may keep a loan waiting until its re-read is too old
 
 
@@ -99,7 +100,7 @@ def take_fresh(loan: LoanTracking, fresh: FreshLoan, shop: Shop) -> str:
         cancel(loan.pk, fresh.loan, now=now)
         return "It no longer waits in Mifos X"
     if fresh.loan.disbursals and not _note_earlier_disbursal(loan, fresh, now=now):
-        return "Mifos X shows a disbursement of it already; a person looks"
+        return DISBURSED_ALREADY
     refusal = _refusal_after(loan, fresh, shop, now=now)
     if refusal is not None or loan.hold_reason:
         with transaction.atomic():
@@ -116,8 +117,9 @@ def _note_earlier_disbursal(loan: LoanTracking, fresh: FreshLoan, *, now: dateti
     with transaction.atomic():
         row = lock_loan(loan.pk)
         if standing:
-            message = "Mifos X shows a waiting loan with a disbursement that stands"
-            raise_review_locked(row, ReviewReason.DOUBLE_PAYMENT, message=message, now=now)
+            raise_review_locked(
+                row, ReviewReason.DOUBLE_PAYMENT, message=DISBURSED_ALREADY, now=now
+            )
         elif row.status == LoanStatus.PENDING and row.approval_cause != HoldReason.REOPENED:
             note_change(
                 row,

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from django.utils import timezone
 
 from disbursements.models import TriggeredBy
-from disbursements.process import fresh_columns, judge
+from disbursements.process import DISBURSED_ALREADY, fresh_columns, judge
 from disbursements.reports import LoanOutcome, LoanReport, PartnerProcess
 from disbursements.reread import LoanGone, Preflight, read_fresh
 from disbursements.serve import Orders
 from disbursements.shop import Shop
 from loans.gates import gate_for
-from loans.models import LoanStatus, LoanTracking
+from loans.models import HoldReason, LoanStatus, LoanTracking
 from mifos.client import Loan, MifosClient, MifosError
 from partners.gateways import NotConfigured, mifos_client, mpesa_client
 from partners.models import Partner
@@ -45,13 +46,25 @@ def _rehearse(partner: Partner, orders: Orders, report: PartnerProcess) -> list[
         deadline=orders.deadline,
     )
 
+    clients: dict[str, set[int | None]] = {}  # by phone number
+
     def look(loan: Loan) -> LoanReport:
-        return _look(loan, shop, gate=report.waiting_because)
+        told = _look(loan, shop, gate=report.waiting_because)
+        clients.setdefault(told.phone_number, set()).add(loan.client_id)
+        return told
 
     waiting = _waiting(mifos, loan_id=orders.loan_id)[: orders.limit]
-    return sorted(
-        overlap(look, waiting, workers=partner.mifos_concurrency), key=lambda each: each.loan_id
-    )
+    told = list(overlap(look, waiting, workers=partner.mifos_concurrency))
+    judged = (_held_if_shared(each, clients) for each in told)
+    return sorted(judged, key=lambda each: each.loan_id)
+
+
+def _held_if_shared(told: LoanReport, clients: dict[str, set[int | None]]) -> LoanReport:
+    """A loan that no poll has kept yet may share its phone number with another such loan."""
+    is_new = told.tracking_id == 0 and told.outcome == LoanOutcome.WOULD_PAY
+    if not is_new or len(clients[told.phone_number]) < 2:
+        return told
+    return replace(told, outcome=LoanOutcome.HELD, reason=str(HoldReason.PHONE_SHARED.label))
 
 
 def _waiting(mifos: MifosClient, *, loan_id: int | None) -> list[Loan]:
@@ -79,6 +92,10 @@ def _look(listed: Loan, shop: Shop, *, gate: str) -> LoanReport:
         setattr(loan, name, value)
     if not fresh.loan.waiting_for_disbursal:
         return _told(loan, shop, "It no longer waits in Mifos X")
+    if any(not each.is_reversed for each in fresh.loan.disbursals):
+        return _told(loan, shop, DISBURSED_ALREADY)
+    if fresh.loan.disbursals:
+        loan.approval_cause = HoldReason.REOPENED
     refusal = judge(loan, fresh, shop)
     return _told(loan, shop, refusal.sentence if refusal else gate)
 

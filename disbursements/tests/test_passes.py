@@ -601,3 +601,32 @@ def test_without_m_pesa_what_was_sent_before_is_still_seen_through(partner, peer
 
     assert again(paid).status == LoanStatus.DISBURSED
     assert again(silent).review_reason == "outcome_unknown"
+
+
+@real
+def test_a_dry_run_sees_what_no_poll_has_kept_yet(partner, peers, monkeypatch):
+    mifos, mpesa = peers
+    other = make_attempt(make_loan(partner, status=LoanStatus.DISBURSED), status="completed")
+    alone, *twins = [make_loan(partner) for _ in range(3)]
+    for twin in twins:
+        twin.phone_number = "254700999888"
+    undone, standing = make_loan(partner), make_loan(partner)
+    loans = [alone, *twins, undone, standing]
+    for loan in loans:
+        mifos.know(loan)
+    mifos.know(undone, disbursals=(disbursal_of(other, is_reversed=True),))
+    mifos.know(standing, disbursals=(disbursal_of(other),))
+    mifos.approved_loans = lambda: iter([[detail_of(loan) for loan in loans]])
+    for name in ("mifos_client", "mpesa_client"):
+        monkeypatch.setattr(
+            rehearse, name, lambda partner, it=name: mifos if "mifos" in it else mpesa
+        )
+    LoanTracking.objects.filter(pk__in=[loan.pk for loan in loans]).delete()
+
+    report = run_process(triggered_by=BY, dry_run=True)
+
+    said = {each.loan_id: each.reason for each in report.loans}
+    assert said[alone.loan_id] == ""
+    assert {said[twin.loan_id] for twin in twins} == {HoldReason.PHONE_SHARED.label}
+    assert said[undone.loan_id] == HoldReason.REOPENED.label
+    assert "stands" in said[standing.loan_id]
