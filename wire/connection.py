@@ -11,7 +11,7 @@ from enum import Enum
 from socket import socket
 from typing import Any, cast
 
-from requests import PreparedRequest, Response, Session
+from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool, HTTPSConnectionPool
@@ -150,10 +150,3 @@ class PhasedAdapter(HTTPAdapter):
     ) -> ConnectionPool:
         current_call.get().phase = Phase.DIALLING
         return super().get_connection_with_tls_context(request, *args, **kwargs)
-
-
-class StraightSession(Session):
-    """A session that goes where it was sent and nowhere else."""
-
-    def get_redirect_target(self, resp: Response) -> str | None:
-        return None

@@ -422,9 +422,9 @@ def test_a_certificate_nobody_vouches_for_is_not_sent(wire, certificate):
 
 
 @pytest.mark.usefixtures("named_hosts")
-def test_a_certificate_for_another_name_is_not_sent(wire, certificate):
+def test_a_certificate_for_another_name_is_not_sent(wire, certificate, monkeypatch):
     secure = SecurePeer(certificate)
-    wire._session.verify = certificate[0]
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", certificate[0])
 
     with pytest.raises(NotSent, match="TLS"):
         wire.send("POST", f"https://other.example:{secure.port}/", body={})
@@ -434,9 +434,9 @@ def test_a_certificate_for_another_name_is_not_sent(wire, certificate):
 
 
 @pytest.mark.usefixtures("named_hosts")
-def test_tls_is_verified_by_name_while_the_address_is_pinned(wire, certificate):
+def test_tls_is_verified_by_name_while_the_address_is_pinned(wire, certificate, monkeypatch):
     secure = SecurePeer(certificate)
-    wire._session.verify = certificate[0]
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", certificate[0])
 
     assert wire.send("POST", f"https://mifos.example:{secure.port}/", body={}).json() == "safe"
 
