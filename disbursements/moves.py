@@ -56,7 +56,8 @@ def move_attempt(attempt: DisbursementRequest, loan: LoanTracking, move: Move) -
     if move.to_status not in ALLOWED_MOVES[before]:
         raise IllegalMove(f"{attempt}: {before} to {move.to_status}")
     columns = {"updated_at": move.at, **move.columns, "status": move.to_status}
-    with transaction.atomic():
+    # No savepoint: a move that fails undoes the caller's whole transaction.
+    with transaction.atomic(savepoint=False):
         moved = DisbursementRequest.objects.filter(pk=attempt.pk, status=before).update(**columns)
         if moved != 1:
             raise StaleAttempt(f"{attempt} is no longer {before}")

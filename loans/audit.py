@@ -115,7 +115,8 @@ def digest_of(loan: LoanTracking, draft: EventDraft, previous: str) -> str:
 
 
 def _update(loan: LoanTracking, drafts: list[EventDraft], **columns: Any) -> None:
-    with transaction.atomic():
+    # No savepoint: a move that fails undoes the caller's whole transaction.
+    with transaction.atomic(savepoint=False):
         events = chain(loan, drafts)
         columns = {"updated_at": drafts[-1].at, **columns, "audit_head": loan.audit_head}
         moved = LoanTracking.objects.filter(pk=loan.pk, status=loan.status).update(**columns)

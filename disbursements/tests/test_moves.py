@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from disbursements.models import ALLOWED_MOVES, AttemptStatus, DisbursementRequest
@@ -79,7 +80,7 @@ def test_who_comes_second_is_told_and_leaves_no_trace():
     attempt = make_attempt(make_loan())
     DisbursementRequest.objects.update(status=AttemptStatus.UNKNOWN)
 
-    with pytest.raises(StaleAttempt):
+    with pytest.raises(StaleAttempt), transaction.atomic():
         move_attempt(attempt, attempt.loan_tracking, move_to(AttemptStatus.UNKNOWN))
     with pytest.raises(StaleAttempt):
         note_on_attempt(attempt, send_count=9)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import transaction
 
 from disbursements.tests.making import make_loan
 from loans.audit import (
@@ -52,7 +53,7 @@ def test_a_move_that_comes_second_is_told_and_leaves_no_trace():
     loan = make_loan()
     LoanTracking.objects.update(status=LoanStatus.CANCELLED)
 
-    with pytest.raises(StaleLoan):
+    with pytest.raises(StaleLoan), transaction.atomic():
         move_loan(loan, LoanStatus.FAILED, draft=draft())
 
     assert not LoanEvent.objects.exists()
