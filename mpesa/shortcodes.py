@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -13,6 +14,8 @@ from mpesa.models import Shortcode
 # A slot further away than this is a clock that was set back, not a queue (reliability.md 2.5 Y1).
 FURTHEST_SLOT = timedelta(hours=1)
 FURTHEST_SLOT_IN_GAPS = 1000
+# The threads of one process ask one after the other, so that only processes race for a slot.
+_slot_doors: dict[tuple[str, str], threading.Lock] = {}
 
 
 def shortcode_of(environment: str, shortcode: str) -> Shortcode:
@@ -102,13 +105,14 @@ def reserve_slot(
     if not per_second > 0:
         raise ValueError("the pace must be above zero payments a second")
     gap = timedelta(microseconds=math.ceil(1_000_000 / per_second))
-    while True:
-        free_at = shortcode_of(environment, shortcode).next_slot_at
-        slot = _next_slot(free_at, gap=gap, now=now)
-        # Only if nobody took it since: one statement, so no lock outlasts it.
-        untaken = _rows(environment, shortcode).filter(next_slot_at=free_at)
-        if untaken.update(next_slot_at=slot + gap) == 1:
-            return slot
+    with _slot_doors.setdefault((environment, shortcode), threading.Lock()):
+        while True:
+            free_at = shortcode_of(environment, shortcode).next_slot_at
+            slot = _next_slot(free_at, gap=gap, now=now)
+            # Only if nobody took it since: one statement, so no lock outlasts it.
+            untaken = _rows(environment, shortcode).filter(next_slot_at=free_at)
+            if untaken.update(next_slot_at=slot + gap) == 1:
+                return slot
 
 
 def _next_slot(free_at: datetime | None, *, gap: timedelta, now: datetime) -> datetime:
