@@ -20,7 +20,7 @@ from partners.models import Partner
 from partners.validation import MIFOS_COLUMNS, MPESA_COLUMNS, missing_columns
 
 MOST_CLIENTS = 256
-MPESA_POOL_SIZE = 16
+MPESA_POOL_SIZE = 64  # connections that are kept, not a limit: as many as a pass has threads
 DARAJA_SANDBOX_HOST = "sandbox.safaricom.co.ke"
 DARAJA_PRODUCTION_HOST = "api.safaricom.co.ke"
 
