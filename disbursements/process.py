@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from disbursements.claiming import Claim, Terms, claim
-from disbursements.models import AttemptStatus, DisbursementRequest
+from disbursements.models import AttemptStatus
 from disbursements.reports import LoanOutcome, LoanReport
 from disbursements.reread import FreshLoan, LoanGone, read_fresh
 from disbursements.sending import Answer, recheck_max_age, send
@@ -220,15 +220,8 @@ OUTCOMES = {
 
 
 def report_attempt(claimed: Claim, shop: Shop) -> LoanReport:
-    """Report an attempt as it stands now; its callback may have come already."""
+    """Report an attempt as its answer left it; its callback may have come already."""
     attempt, loan = claimed.attempt, claimed.attempt.loan_tracking
-    now = DisbursementRequest.objects.filter(pk=attempt.pk).values(
-        "status",
-        "conversation_id",
-        "transaction_receipt",
-        "result_code",
-        "loan_tracking__error_message",
-    )[0]
     return LoanReport(
         partner=shop.partner.slug,
         tracking_id=loan.pk,
@@ -236,12 +229,12 @@ def report_attempt(claimed: Claim, shop: Shop) -> LoanReport:
         client_name=loan.client_name,
         phone_number=loan.phone_number,
         amount=attempt.amount,
-        outcome=OUTCOMES[AttemptStatus(now["status"])],
-        reason=now["loan_tracking__error_message"],
+        outcome=OUTCOMES[AttemptStatus(attempt.status)],
+        reason=loan.error_message,
         disbursement_id=attempt.pk,
-        conversation_id=now["conversation_id"],
-        receipt=now["transaction_receipt"],
-        result_code=now["result_code"],
+        conversation_id=attempt.conversation_id,
+        receipt=attempt.transaction_receipt,
+        result_code=attempt.result_code,
     )
 
 

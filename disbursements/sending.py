@@ -38,6 +38,7 @@ from partners.overlap import leave_database
 logger = logging.getLogger(__name__)
 Answer = Accepted | MpesaError
 LONGEST_BACKOFF = 60  # times LOANPOLL_BACKOFF_BASE
+REPORTED_COLUMNS = ("status", "conversation_id", "transaction_receipt", "result_code")
 SHORTEST_RECHECK_AGE = 1.0  # seconds; below this no send could ever be young enough
 
 
@@ -54,17 +55,28 @@ def send(claim: Claim, *, fresh: FreshLoan, mpesa: MpesaClient) -> Answer:
 
 
 def note_answer(attempt: DisbursementRequest, answer: Answer, *, now: datetime) -> None:
-    """Write what one send's answer means. A callback may have overtaken it: then facts only."""
+    """Write what one send's answer means. A callback may have overtaken it: then facts only.
+
+    `attempt` is left as it is committed now, for whoever reports it.
+    """
     if isinstance(answer, MpesaCredentials):
         _stop_shortcode(attempt, answer, now=now)
     with locked_attempt(attempt.pk) as (current, loan):
-        if current.send_count != attempt.send_count:
-            return
-        _leave_no_doubt_behind(current, answer)
-        if current.status == AttemptStatus.SUBMITTING:
-            _move_on(current, loan, answer, now=now)
-        elif isinstance(answer, Accepted) and not current.conversation_id:
-            note_on_attempt(current, conversation_id=answer.conversation_id)
+        if current.send_count == attempt.send_count:
+            _note_on(current, loan, answer, now=now)
+    for name in REPORTED_COLUMNS:
+        setattr(attempt, name, getattr(current, name))
+    attempt.loan_tracking.error_message = loan.error_message
+
+
+def _note_on(
+    attempt: DisbursementRequest, loan: LoanTracking, answer: Answer, *, now: datetime
+) -> None:
+    _leave_no_doubt_behind(attempt, answer)
+    if attempt.status == AttemptStatus.SUBMITTING:
+        _move_on(attempt, loan, answer, now=now)
+    elif isinstance(answer, Accepted) and not attempt.conversation_id:
+        note_on_attempt(attempt, conversation_id=answer.conversation_id)
 
 
 def backoff_seconds(count: int) -> float:
