@@ -11,6 +11,9 @@ def main() -> None:
         from demo.environment import enter
 
         enter(sys.argv[2:])
+    from loanpoll_site.garbage import look_seldom
+
+    look_seldom()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "loanpoll_site.settings")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
