@@ -129,6 +129,8 @@ def _refusal(partner: Partner, loan: LoanTracking, *, today: date, now: datetime
 def _limit_refusal(partner: Partner, loan: LoanTracking, *, now: datetime) -> Refusal | None:
     """Count the paid attempts of the Nairobi day and all open ones, which may still pay today,
     under the partner's lock (rule 11)."""
+    if partner.daily_limit is None and partner.client_daily_limit is None:
+        return None
     today = timezone.localdate(now)
     tomorrow = today + timedelta(days=1)
     of_today = Q(created_at__gte=start_of_day(today)) | Q(status__in=OPEN_STATES)
