@@ -7,14 +7,15 @@ import sys
 import time
 from dataclasses import replace
 
-from bench.measurements import ALL, FULL, QUICK, Sizes, head, run
+from bench.measurements import ALL, FULL, HOUR, QUICK, Sizes, head, run
 from bench.usage import load
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
     parser.add_argument("what", nargs="*", default=["all"], help=f"{', '.join(ALL)}, or all")
-    parser.add_argument("--quick", action="store_true", help="small sizes, a few minutes")
+    parser.add_argument("--quick", action="store_true", help="small sizes, some minutes")
+    parser.add_argument("--hour", action="store_true", help="middle sizes, about an hour")
     parser.add_argument("--loans", type=int, help="loans to pay in each case")
     parser.add_argument("--known", type=int, help="loans of the poll")
     parser.add_argument("--seconds", type=int, help="length of the pace measurement")
@@ -24,8 +25,9 @@ def main() -> int:
     unknown = sorted(set(names) - set(ALL))
     if unknown:
         parser.error(f"no measurement '{', '.join(unknown)}'; there are {', '.join(ALL)}")
-    print(head(), flush=True)
-    for table in run(names, _sizes(given)):
+    sizes = _sizes(given)
+    print(f"{head()}\nSizes: {sizes}", flush=True)
+    for table in run(names, sizes):
         print(
             f"\n{time.strftime('%Y-%m-%d %H:%M')}, load {load():.1f}\n\n{table.text()}", flush=True
         )
@@ -33,7 +35,7 @@ def main() -> int:
 
 
 def _sizes(given: argparse.Namespace) -> Sizes:
-    sizes = QUICK if given.quick else FULL
+    sizes = QUICK if given.quick else HOUR if given.hour else FULL
     wanted = {name: getattr(given, name) for name in ("loans", "known", "seconds", "tracked")}
     return replace(sizes, **{name: value for name, value in wanted.items() if value is not None})
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 import statistics
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +12,11 @@ from urllib.parse import urlsplit
 
 import requests
 
-CALLERS = 8
+from bench.forging import forgers
+
 TIMEOUT_SECONDS = 30
+WARM_UP_FORGERS = 4
+WARM_UP_SECONDS = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,26 +24,17 @@ class Heard:
     """How the door answered true letters."""
 
     letters: int
+    callers: int
     per_second: float
     median_ms: float
     p99_ms: float
     forged_per_second: float
 
 
-def deliver(letters: list[dict[str, Any]], *, forged: int) -> Heard:
-    """Deliver each letter once, CALLERS at a time, beside so many endless forgers."""
+def deliver(letters: list[dict[str, Any]], *, callers: int, forged: int) -> Heard:
+    """Deliver each letter once, `callers` at a time, beside so many endless forgers."""
     own = threading.local()
     times: list[float] = []
-    stop = threading.Event()
-    counts = [0] * forged
-    path = urlsplit(letters[0]["url"])
-    door = f"{path.scheme}://{path.netloc}{path.path.rpartition('/')[0]}"
-    forgers = [
-        threading.Thread(target=_forge, args=(door, counts, number, stop))
-        for number in range(forged)
-    ]
-    for forger in forgers:
-        forger.start()
 
     def send(letter: dict[str, Any]) -> None:
         session = _session_of(own)
@@ -56,33 +48,30 @@ def deliver(letters: list[dict[str, Any]], *, forged: int) -> Heard:
         times.append((time.monotonic() - began) * 1000)
         answer.raise_for_status()
 
-    began = time.monotonic()
-    with ThreadPoolExecutor(CALLERS) as pool:
-        list(pool.map(send, letters))
-    seconds = time.monotonic() - began
-    stop.set()
-    for forger in forgers:
-        forger.join()
+    with forgers(_door_of(letters[0]["url"]), forged) as knocks:
+        began = time.monotonic()
+        with ThreadPoolExecutor(callers) as pool:
+            list(pool.map(send, letters))
+        seconds = time.monotonic() - began
     return Heard(
         letters=len(letters),
+        callers=callers,
         per_second=len(letters) / seconds,
         median_ms=statistics.median(times),
-        p99_ms=statistics.quantiles(times, n=100)[98],
-        forged_per_second=sum(counts) / seconds,
+        p99_ms=statistics.quantiles(times, n=100, method="inclusive")[98],
+        forged_per_second=sum(knocks) / seconds,
     )
 
 
-def _forge(door: str, counts: list[int], number: int, stop: threading.Event) -> None:
-    session = requests.Session()
-    session.trust_env = False
-    for token in _tokens(stop):
-        session.post(f"{door}/{token}", json={"Result": {}}, timeout=TIMEOUT_SECONDS)
-        counts[number] += 1
+def warm(url: str) -> None:
+    """Let the site load what its first requests load, before anything is timed."""
+    with forgers(_door_of(url), WARM_UP_FORGERS):
+        time.sleep(WARM_UP_SECONDS)
 
 
-def _tokens(stop: threading.Event) -> Iterator[str]:
-    while not stop.is_set():
-        yield secrets.token_urlsafe(32)
+def _door_of(url: str) -> str:
+    path = urlsplit(url)
+    return f"{path.scheme}://{path.netloc}{path.path.rpartition('/')[0]}"
 
 
 def _session_of(own: threading.local) -> requests.Session:

@@ -94,6 +94,9 @@ class Stage:
         now = usage_of(process.pid for process in self.processes)
         return Usage(now.cpu_seconds + self.spent.cpu_seconds, now.peak_mib + self.spent.peak_mib)
 
+    def sandbox_cpu_seconds(self) -> float:
+        return usage_of([self.control.pid or 0]).cpu_seconds
+
     def note_spent(self, usage: Usage) -> None:
         self.spent = Usage(
             self.spent.cpu_seconds + usage.cpu_seconds, max(self.spent.peak_mib, usage.peak_mib)
