@@ -27,7 +27,8 @@ def forgers(door: str, number: int) -> Iterator[list[int]]:
     command = [sys.executable, "-m", "bench.forging", door, str(number)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        process.stdout.readline()  # all of them have knocked once
+        if process.stdout is not None:
+            process.stdout.readline()  # all of them have knocked once
         yield knocks
     finally:
         out, _ = process.communicate()
