@@ -232,7 +232,7 @@ SENDING_MUTANTS = (
     Mutant(
         "no-fence-between-sends",
         "the late answer to an earlier send decides about a later one",
-        (Edit(SENDING, "if current.send_count != attempt.send_count:", "if False:"),),
+        (Edit(SENDING, "if current.send_count == attempt.send_count:", "if True:"),),
         scenario("an_answer_to_an_earlier_send_decides_nothing_about_a_later_one"),
     ),
     Mutant(
@@ -293,15 +293,7 @@ SENDING_MUTANTS = (
     Mutant(
         "redirects-followed",
         "a payment is repeated to wherever an answer points",
-        (
-            Edit("wire/sending.py", "allow_redirects=False,", "allow_redirects=True,"),
-            # The session forbids it as well, so the first edit alone changes nothing.
-            Edit(
-                "wire/connection.py",
-                "-> str | None:\n        return None",
-                "-> str | None:\n        return super().get_redirect_target(resp)",
-            ),
-        ),
+        (Edit("wire/sending.py", "self._adapter.send(", "requests.Session().send("),),
         ("wire/tests/test_sending.py",),
     ),
     Mutant(
