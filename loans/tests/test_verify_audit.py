@@ -37,7 +37,6 @@ def paid_loan(partner):
 
 def by_hand(sql, *values):
     """Change the audit trail as somebody who owns the database could: without its triggers."""
-    names = ("loan_events_no_update", "loan_events_no_delete")
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("ALTER TABLE loan_events DISABLE TRIGGER USER")
@@ -45,13 +44,14 @@ def by_hand(sql, *values):
             cursor.execute("ALTER TABLE loan_events ENABLE TRIGGER USER")
             return
         cursor.execute(
-            "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'loan_events'"
+            "SELECT name, sql FROM sqlite_master "
+            "WHERE type = 'trigger' AND tbl_name = 'loan_events'"
         )
-        triggers = [row[0] for row in cursor.fetchall()]
-        for name in names:
+        triggers = cursor.fetchall()
+        for name, _ in triggers:
             cursor.execute(f"DROP TRIGGER {name}")
         cursor.execute(sql, values)
-        for trigger in triggers:
+        for _, trigger in triggers:
             cursor.execute(trigger)
 
 
