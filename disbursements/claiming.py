@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from disbursements.identity import attempt_digest, mifos_external_id, originator_conversation_id
 from disbursements.models import OPEN_STATES, AttemptStatus, DisbursementRequest, TriggeredBy
-from loans.audit import EventDraft, lock_loan, note_on_loan
+from loans.audit import EventDraft, lock_loan, note_change, note_on_loan
 from loans.decide import set_hold
 from loans.eligibility import Refusal, refusal_for, start_of_day
 from loans.gates import gate_of
@@ -97,13 +97,31 @@ def _call_if_blocked(loan_pk: int, *, now: datetime) -> None:
         loan = lock_loan(loan_pk)
         is_live = loan.attempts.exclude(status=AttemptStatus.FAILED).exists()
         if loan.status == LoanStatus.PENDING and not is_live:
-            raise_review_locked(
-                loan,
-                ReviewReason.DOUBLE_PAYMENT,
-                message="Another loan's payment already has the id of this one: "
-                "is this lender's Mifos X entered twice?",
-                now=now,
+            message = (
+                "Another loan's payment already has the id of this one: "
+                "is this lender's Mifos X entered twice?"
             )
+            call_person(loan, message, now=now)
+
+
+def call_person(loan: LoanTracking, message: str, *, now: datetime) -> None:
+    """Keep a locked pending loan for a person. Two people can end a review only of an attempt, so a
+    loan without one is held instead, until somebody releases it."""
+    if loan.attempts.exists():
+        raise_review_locked(loan, ReviewReason.DOUBLE_PAYMENT, message=message, now=now)
+    elif loan.status == LoanStatus.PENDING and not loan.staff_hold:
+        hold = HoldReason.HELD_BY_STAFF
+        note_change(
+            loan,
+            actor="system",
+            reason=f"Held: {message}",
+            at=now,
+            details={"hold": hold.value},
+            staff_hold=message[:300],
+            hold_reason=hold,
+            error_message=message[:500],
+            next_attempt_at=None,
+        )
 
 
 def is_stale(seen: Partner, partner: Partner) -> bool:
@@ -127,35 +145,38 @@ def _refusal(partner: Partner, loan: LoanTracking, *, today: date, now: datetime
 
 
 def _limit_refusal(partner: Partner, loan: LoanTracking, *, now: datetime) -> Refusal | None:
-    """Count the paid attempts of the Nairobi day and all open ones, which may still pay today,
-    under the partner's lock (rule 11)."""
-    if partner.daily_limit is None and partner.client_daily_limit is None:
-        return None
-    today = timezone.localdate(now)
-    tomorrow = today + timedelta(days=1)
-    of_today = Q(created_at__gte=start_of_day(today)) | Q(status__in=OPEN_STATES)
-    attempts = DisbursementRequest.objects.filter(of_today, partner=partner).exclude(
-        status=AttemptStatus.FAILED
-    )
+    """Return the limit of the Nairobi day that this loan would break (rule 11), or None."""
     limits = (
-        (HoldReason.DAILY_LIMIT, partner.daily_limit, attempts),
+        (HoldReason.DAILY_LIMIT, partner.daily_limit, Q()),
         (
             HoldReason.CLIENT_DAILY_LIMIT,
             partner.client_daily_limit,
-            attempts.filter(loan_tracking__client_id=loan.client_id),
+            Q(loan_tracking__client_id=loan.client_id),
         ),
     )
-    for hold, limit, counted in limits:
+    for hold, limit, whose in limits:
         if limit is None:
             continue
-        used = counted.aggregate(sum=Sum("amount"))["sum"] or Decimal(0)
+        used = _spent_today(partner, whose, now=now)
         if used + (loan.net_disbursal_amount or Decimal(0)) > limit:
             return Refusal(
                 hold=hold,
                 message=f"{hold.label}: KES {used} of {limit} today",
-                retry_on=tomorrow,
+                retry_on=timezone.localdate(now) + timedelta(days=1),
             )
     return None
+
+
+def _spent_today(partner: Partner, whose: Q, *, now: datetime) -> Decimal:
+    """Return the KES that were paid today or may still be, under the partner's lock.
+
+    Whenever they were begun. Each by an index of its own: for their OR, SQLite reads all history.
+    """
+    mine = DisbursementRequest.objects.filter(whose, partner=partner)
+    paid_today = mine.filter(paid_at__gte=start_of_day(timezone.localdate(now)))
+    still_open = mine.filter(status__in=OPEN_STATES)
+    sums = [each.aggregate(sum=Sum("amount"))["sum"] for each in (paid_today, still_open)]
+    return sum((each for each in sums if each), Decimal(0))
 
 
 def _write(

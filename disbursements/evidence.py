@@ -15,6 +15,7 @@ from disbursements.models import (
 )
 from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
 from disbursements.policy import next_automatic_attempt
+from disbursements.questioned import questioned
 from disbursements.schedule import next_question_at
 from disbursements.sending import doubt, fail
 from disbursements.verdicts import Promise, Proof, Verdict
@@ -25,6 +26,7 @@ from mpesa.client import DUPLICATE_OR_INTERNAL
 from mpesa.shortcodes import open_breaker
 
 SUCCESS_CODE = "0"
+UNLISTED = "an unlisted address"
 
 
 def promise_of(attempt: DisbursementRequest) -> Promise:
@@ -68,9 +70,19 @@ def doubt_closed(attempt_pk: int, verdict: Verdict, *, now: datetime) -> str:
             ReviewReason.CONTRADICTION,
             message=f"{message}, from an address that is not Safaricom's on our list",
             now=now,
+            actor=UNLISTED,
             disbursement_request_id=attempt.pk,
         )
         return f"a person looks: {message}"
+
+
+def doubt_failure(attempt_pk: int, verdict: Verdict, *, now: datetime) -> None:
+    """A letter of doubtful source speaks of a success: from now on "not found" fails nothing."""
+    if verdict.proof not in {Proof.PAID, Proof.MISMATCH, Proof.UNPROVEN}:
+        return
+    with locked_attempt(attempt_pk) as (attempt, loan):
+        if attempt.status in OPEN_STATES:
+            _doubt_failure(attempt, loan, verdict, now=now)
 
 
 def contradiction_in(attempt: DisbursementRequest, verdict: Verdict) -> str:
@@ -124,7 +136,11 @@ def _while_open(
 
 def spoke_of_success(attempt: DisbursementRequest, loan: LoanTracking) -> bool:
     """A later answer proves no failure then: a new attempt might pay twice. People decide."""
-    return attempt.result_code == SUCCESS_CODE or loan.review_reason in OF_A_SUCCESS
+    return (
+        attempt.result_code == SUCCESS_CODE
+        or loan.review_reason in OF_A_SUCCESS
+        or attempt.pk in questioned(loan)
+    )
 
 
 def _paid(
@@ -339,7 +355,7 @@ def _doubt_failure(
     raise_review_locked(
         loan,
         ReviewReason.FAILURE_UNCONFIRMED,
-        message=f"A failure was reported, but: {verdict.reason}",
+        message=f"A failure is not certain: {verdict.reason}",
         now=now,
         disbursement_request_id=attempt.pk,
     )
@@ -402,9 +418,15 @@ def _contradiction(
     attempt: DisbursementRequest, loan: LoanTracking, message: str, *, now: datetime
 ) -> str:
     """Nothing moves, a person is called, and the shortcode stops: its rail is in doubt."""
-    if loan.review_reason == ReviewReason.CONTRADICTION:
+    if loan.review_reason == ReviewReason.CONTRADICTION and _has_stopped(loan):
         # Said before. A person may have let the shortcode pay again since: one loan stops it once.
-        _note(attempt, loan, message, now=now)
+        raise_review_locked(
+            loan,
+            ReviewReason.CONTRADICTION,
+            message=message,
+            now=now,
+            disbursement_request_id=attempt.pk,
+        )
         return f"contradiction: {message}"
     raise_review_locked(
         loan,
@@ -421,6 +443,12 @@ def _contradiction(
         is_credential_refused=False,
     )
     return f"contradiction: {message}"
+
+
+def _has_stopped(loan: LoanTracking) -> bool:
+    """Did M-Pesa itself contradict itself on this loan, and not only a letter from elsewhere?"""
+    said = loan.events.filter(details__review=ReviewReason.CONTRADICTION.value)
+    return said.filter(at__gte=loan.review_since).exclude(actor=UNLISTED).exists()
 
 
 def _doubt(

@@ -24,6 +24,8 @@ class AttemptStatus(models.TextChoices):
 
 
 OPEN_STATES = frozenset({AttemptStatus.SUBMITTING, AttemptStatus.ACCEPTED, AttemptStatus.UNKNOWN})
+# Open, and not being sent at this moment: people may settle it.
+SETTLEABLE = frozenset({AttemptStatus.ACCEPTED, AttemptStatus.UNKNOWN})
 MONEY_MOVED = frozenset({AttemptStatus.PAID, AttemptStatus.COMPLETED})
 CLOSED_STATES = MONEY_MOVED | {AttemptStatus.FAILED}
 
@@ -170,6 +172,7 @@ class DisbursementRequest(models.Model):
             models.Index(fields=["partner", "status", "next_query_at"], name="attempts_to_ask"),
             models.Index(fields=["partner", "status", "next_record_at"], name="attempts_to_record"),
             models.Index(fields=["partner", "created_at"], name="attempts_of_day"),
+            models.Index(fields=["partner", "paid_at"], name="attempts_paid_of_day"),
             models.Index(fields=["-created_at", "-id"], name="attempts_newest"),
             models.Index(fields=["result_code"], name="attempts_by_code"),
         ]

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from disbursements.alerts.attending import attended
@@ -90,7 +90,7 @@ def run_sync(
 
     def sync(partner: Partner) -> tuple[PartnerFetch | None, PartnerProcess]:
         # A partner goes on to its payments as soon as its own poll is done: none waits for another.
-        fetched = fetch_for(partner, deadline=orders.deadline) if partner.is_active else None
+        fetched = fetch_for(partner, deadline=orders.fetches_until) if partner.is_active else None
         return fetched, process_for(partner, orders)
 
     pairs = list(overlap(sync, chosen, workers=_workers(chosen)))
@@ -145,7 +145,8 @@ def serving() -> QuerySet[Partner]:
 
 
 def _chosen(slugs: Sequence[str]) -> list[Partner]:
-    partners = serving()
+    # Whoever waited longest goes first: a budget must not always leave out the same ones.
+    partners = serving().order_by(F("last_polled_at").asc(nulls_first=True), "name")
     return list(partners.filter(slug__in=slugs) if slugs else partners)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
-from disbursements.claiming import Claim, Terms, claim
+from disbursements.claiming import Claim, Terms, call_person, claim
 from disbursements.models import AttemptStatus
 from disbursements.reports import LoanOutcome, LoanReport
 from disbursements.reread import FreshLoan, LoanGone, read_fresh
@@ -18,9 +18,8 @@ from disbursements.shop import Shop
 from loans.audit import lock_loan, note_change
 from loans.decide import RECHECK_HOLDS, set_hold
 from loans.eligibility import Refusal, refusal_for
-from loans.models import HoldReason, LoanStatus, LoanTracking, ReviewReason
+from loans.models import HoldReason, LoanStatus, LoanTracking
 from loans.refresh import cancel, take_facts
-from loans.review import raise_review_locked
 from loans.rules import facts_of, rules_of
 from loans.terms import changed_terms, columns_of_client, columns_of_loan
 from mifos.client import MifosError
@@ -117,9 +116,7 @@ def _note_earlier_disbursal(loan: LoanTracking, fresh: FreshLoan, *, now: dateti
     with transaction.atomic():
         row = lock_loan(loan.pk)
         if standing:
-            raise_review_locked(
-                row, ReviewReason.DOUBLE_PAYMENT, message=DISBURSED_ALREADY, now=now
-            )
+            call_person(row, DISBURSED_ALREADY, now=now)
         elif row.status == LoanStatus.PENDING and row.approval_cause != HoldReason.REOPENED:
             note_change(
                 row,

@@ -88,14 +88,20 @@ def _look(listed: Loan, shop: Shop, *, gate: str) -> LoanReport:
         unread = known or LoanTracking(partner=shop.partner, loan_id=listed.loan_id)
         return _told(unread, shop, str(exc) or "Mifos X no longer knows this loan")
     loan = known or LoanTracking(partner=shop.partner, loan_id=listed.loan_id)
-    for name, value in fresh_columns(fresh).items():
+    columns = fresh_columns(fresh)
+    was_reopened = loan.approval_cause == HoldReason.REOPENED
+    if fresh.loan.disbursals:
+        loan.approval_cause = HoldReason.REOPENED
+    elif loan.phone_number not in {"", columns["phone_number"]} and not was_reopened:
+        loan.approval_cause = HoldReason.PHONE_CHANGED
+    for name, value in columns.items():
         setattr(loan, name, value)
     if not fresh.loan.waiting_for_disbursal:
         return _told(loan, shop, "It no longer waits in Mifos X")
+    if loan.review_reason:
+        return _told(loan, shop, loan.error_message or str(loan.get_review_reason_display()))
     if any(not each.is_reversed for each in fresh.loan.disbursals):
         return _told(loan, shop, DISBURSED_ALREADY)
-    if fresh.loan.disbursals:
-        loan.approval_cause = HoldReason.REOPENED
     refusal = judge(loan, fresh, shop)
     return _told(loan, shop, refusal.sentence if refusal else gate)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from loans.eligibility import Refusal, calendar_refusal
 from loans.models import HoldReason
@@ -79,7 +79,7 @@ class Preflight:
         return (
             self.standing
             or _client_refusal(fresh)
-            or _principal_refusal(fresh.loan)
+            or _principal_refusal(fresh.loan, self.today)
             or _date_refusal(fresh.loan, self.today)
             or self._expected_date_refusal(fresh.loan)
             or self._calendar_refusal(fresh.loan)
@@ -148,7 +148,7 @@ def _client_refusal(fresh: FreshLoan) -> Refusal | None:
     return None
 
 
-def _principal_refusal(loan: LoanDetail) -> Refusal | None:
+def _principal_refusal(loan: LoanDetail, today: date) -> Refusal | None:
     """Fineract disburses no more than was approved (5.2 rows 5 and 15)."""
     if loan.approved_principal is None or loan.principal <= loan.approved_principal:
         return None
@@ -156,6 +156,7 @@ def _principal_refusal(loan: LoanDetail) -> Refusal | None:
         hold=HoldReason.NET_UNKNOWN,
         message=f"The principal is KES {loan.principal}, and only {loan.approved_principal} was "
         "approved; Mifos X would refuse the disbursement",
+        retry_on=today + timedelta(days=1),  # no column of ours tells when it is corrected
     )
 
 

@@ -20,7 +20,7 @@ from disbursements.shop import Shop
 from loans.audit import note_change
 from loans.eligibility import Refusal
 from loans.gates import gate_of
-from loans.models import LoanStatus, LoanTracking, ReviewReason
+from loans.models import HoldReason, LoanStatus, LoanTracking, ReviewReason
 from loans.review import raise_review_locked
 from mifos.client import MifosError
 from mpesa.addresses import open_request
@@ -67,7 +67,7 @@ def _fresh_as_promised(attempt: DisbursementRequest, shop: Shop) -> FreshLoan | 
     except LoanGone:
         give_up(attempt.pk, now=shop.now())
         return None
-    if not is_as_promised(attempt, fresh):
+    if not is_as_promised(attempt, fresh) or _was_disbursed(attempt.loan_tracking, fresh):
         give_up(attempt.pk, now=shop.now())
         return None
     refusal = judge(attempt.loan_tracking, fresh, shop)
@@ -76,6 +76,12 @@ def _fresh_as_promised(attempt: DisbursementRequest, shop: Shop) -> FreshLoan | 
             ask_instead(attempt.pk, why=refusal.sentence, now=shop.now())
         return None
     return fresh
+
+
+def _was_disbursed(loan: LoanTracking, fresh: FreshLoan) -> bool:
+    """Does Mifos X show a disbursement that nobody knew of when this payment was allowed?"""
+    known = loan.approval_cause == HoldReason.REOPENED
+    return any(not (each.is_reversed and known) for each in fresh.loan.disbursals)
 
 
 def is_as_promised(attempt: DisbursementRequest, fresh: FreshLoan) -> bool:

@@ -11,19 +11,21 @@ from django.db import IntegrityError
 from disbursements.evidence import mark_paid, spoke_of_success
 from disbursements.models import (
     MONEY_MOVED,
+    SETTLEABLE,
     AttemptStatus,
     DisbursementRequest,
     ResolutionOutcome,
     ReviewResolution,
 )
 from disbursements.moves import locked_attempt
+from disbursements.questioned import questioned
 from disbursements.sending import fail
 from disbursements.verdicts import Proof, Verdict
-from loans.audit import note_change
-from loans.models import LoanTracking
+from loans.audit import EventDraft, move_loan, note_change
+from loans.models import HoldReason, LoanStatus, LoanTracking
+from loans.review import OF_A_SUCCESS
 from mpesa.models import MpesaCallback
 
-SETTLEABLE = frozenset({AttemptStatus.ACCEPTED, AttemptStatus.UNKNOWN})
 RECEIPT = re.compile(r"[A-Z0-9]{10}")
 
 
@@ -43,6 +45,7 @@ def propose(
     """Keep what the first person says, with the evidence. Nothing moves yet."""
     with locked_attempt(attempt_pk) as (attempt, loan):
         refusal = resolution_refusal(attempt, outcome, receipt, reason)
+        refusal = refusal or _not_in_doubt(attempt, loan, outcome)
         if refusal:
             raise ResolutionRefused(refusal)
         if attempt.resolutions.filter(confirmed_at=None, withdrawn_at=None).exists():
@@ -84,6 +87,7 @@ def _confirm(resolution: ReviewResolution, *, by: User, now: datetime) -> None:
     with locked_attempt(resolution.disbursement_request_id) as (attempt, loan):
         outcome = ResolutionOutcome(resolution.outcome)
         refusal = resolution_refusal(attempt, outcome, resolution.receipt, resolution.reason)
+        refusal = refusal or _not_in_doubt(attempt, loan, outcome)
         if refusal:
             raise ResolutionRefused(refusal)
         if _is_outdated(resolution, attempt, loan):
@@ -148,16 +152,30 @@ def resolution_refusal(
     return ""
 
 
+def _not_in_doubt(
+    attempt: DisbursementRequest, loan: LoanTracking, outcome: ResolutionOutcome
+) -> str:
+    """A closed attempt is settled only to end the review that speaks of it."""
+    doubted = questioned(loan)
+    if attempt.status in SETTLEABLE or attempt.pk in doubted:
+        return ""
+    if attempt.status == AttemptStatus.FAILED and outcome == ResolutionOutcome.PAID:
+        return (
+            "The attempt is closed as failed and stays so. Record the payment in Mifos X by hand; "
+            "the loan then leaves its waiting list and can never be paid again."
+        )
+    if not doubted or None in doubted:
+        return ""
+    known = [pk for pk in doubted if pk is not None]
+    numbers = loan.attempts.filter(pk__in=known).values_list("attempt_no", flat=True)
+    return f"The review speaks of attempt {', '.join(map(str, numbers))}: settle that one."
+
+
 def _paid_refusal(attempt: DisbursementRequest, receipt: str) -> str:
     if not RECEIPT.fullmatch(receipt):
         return "A receipt of ten capital letters and digits is required, such as SGH7K2M9QD."
     if attempt.status in MONEY_MOVED and receipt != attempt.transaction_receipt:
         return f"It is paid already, with receipt {attempt.transaction_receipt}."
-    if attempt.status == AttemptStatus.FAILED:
-        return (
-            "The attempt is closed as failed and stays so. Record the payment in Mifos X by hand; "
-            "the loan then leaves its waiting list and can never be paid again."
-        )
     others = DisbursementRequest.objects.filter(
         partner=attempt.partner_id, transaction_receipt=receipt
     ).exclude(pk=attempt.pk)
@@ -179,6 +197,8 @@ def _settle(
     reason = f"Settled by {actors}: {resolution.reason}"
     if attempt.status not in SETTLEABLE:
         _review_done(loan, actors=actors, reason=reason, now=now)
+        if resolution.outcome == ResolutionOutcome.PAID and loan.status == LoanStatus.FAILED:
+            _never_again(loan, f"{reason} (receipt {resolution.receipt})", actors, now=now)
     elif resolution.outcome == ResolutionOutcome.PAID:
         _review_done(loan, actors=actors, reason=reason, now=now)
         verdict = Verdict(proof=Proof.PAID, reason=reason, receipt=resolution.receipt)
@@ -188,8 +208,29 @@ def _settle(
         fail(attempt, loan, reason=reason, evidence=evidence, now=now, actor=actors)
 
 
+def _never_again(loan: LoanTracking, reason: str, actors: str, *, now: datetime) -> None:
+    """A failed attempt was paid after all: a person records it in Mifos X. Should the loan still
+    wait there, it comes back for an approval, and never by itself."""
+    move_loan(
+        loan,
+        LoanStatus.CANCELLED,
+        draft=EventDraft(
+            from_status=loan.status,
+            to_status=LoanStatus.CANCELLED,
+            actor=actors,
+            reason=reason,
+            at=now,
+        ),
+        error_message="Paid after all; record it in Mifos X by hand",
+        next_attempt_at=None,
+        approval_cause=HoldReason.REOPENED,
+    )
+
+
 def _review_done(loan: LoanTracking, *, actors: str, reason: str, now: datetime) -> None:
-    if loan.review_reason:
+    if loan.review_reason in OF_A_SUCCESS and questioned(loan):
+        note_change(loan, actor=actors, reason=reason, at=now)  # another attempt is in doubt still
+    elif loan.review_reason:
         note_change(
             loan,
             actor=actors,

@@ -7,9 +7,8 @@ from datetime import datetime
 from django.db import transaction
 
 from disbursements.models import AttemptStatus
-from loans.approvals import expire_approvals
 from loans.audit import EventDraft, lock_loan, move_loan
-from loans.models import LoanStatus, LoanTracking
+from loans.models import ApprovalState, LoanStatus, LoanTracking
 from partners.models import Partner
 
 WHY_NOT = {
@@ -33,7 +32,8 @@ def retry_loan(pk: int, *, actor: str, reason: str, now: datetime) -> LoanTracki
         refusal = retry_refusal(loan)
         if refusal:
             raise RetryRefused(refusal)
-        expire_approvals(loan)  # they were for the payment that failed (reliability.md O11)
+        # They were for the payment that failed (reliability.md O11); so was an open request.
+        loan.approvals.exclude(state=ApprovalState.DECLINED).update(state=ApprovalState.EXPIRED)
         _reopen(loan, actor=actor, reason=f"New attempt asked for: {reason}", now=now)
     return loan
 

@@ -16,10 +16,11 @@ from disbursements.claiming import Claim
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
 from disbursements.policy import next_automatic_attempt
+from disbursements.questioned import questioned
 from disbursements.reread import FreshLoan
 from loans.audit import note_change
 from loans.models import LoanStatus, LoanTracking
-from loans.review import stands_for_another
+from loans.review import OF_A_SUCCESS
 from mpesa.client import (
     DUPLICATE_OR_INTERNAL,
     Accepted,
@@ -265,7 +266,7 @@ def _review_over(
     attempt: DisbursementRequest, loan: LoanTracking, reason: str
 ) -> dict[str, object]:
     """The review of this attempt ends with it; what was said of another attempt stays said."""
-    if stands_for_another(loan, attempt.pk):
+    if loan.review_reason in OF_A_SUCCESS and questioned(loan) - {attempt.pk}:
         return {}
     return {"error_message": reason[:500], "review_reason": "", "review_since": None}
 

@@ -33,6 +33,7 @@ from partners.gateways import NotConfigured, mifos_client, mpesa_client
 from partners.models import Partner
 
 logger = logging.getLogger(__name__)
+SHARE_FOR_FETCHING = 0.4
 SHARE_FOR_PAYING = 0.6
 GLANCE_SECONDS = 0.25  # between two looks for callbacks while a pass waits
 OPEN_STATES = (AttemptStatus.ACCEPTED, AttemptStatus.UNKNOWN, AttemptStatus.PAID)
@@ -54,6 +55,14 @@ class Orders:
     @property
     def is_out_of_time(self) -> bool:
         return self.deadline is not None and time.monotonic() >= self.deadline
+
+    @property
+    def fetches_until(self) -> float | None:
+        """A list longer than the budget must leave time for paying what is known."""
+        if self.deadline is None:
+            return None
+        now = time.monotonic()
+        return now + (self.deadline - now) * SHARE_FOR_FETCHING
 
     @property
     def pays_until(self) -> float | None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from disbursements.evidence import apply_verdict, ask_soon, doubt_closed, promise_of
+from disbursements.evidence import apply_verdict, ask_soon, doubt_closed, doubt_failure, promise_of
 from disbursements.floats import FLOAT_SHORT_CODE, take_balance
 from disbursements.models import CLOSED_STATES, DisbursementRequest
 from disbursements.verdicts import Proof, Verdict, verdict_of_payment, verdict_of_status
@@ -115,6 +115,7 @@ def _apply_quarantined(
     said = "A callback came from an address not on the list"
     if attempt.status in CLOSED_STATES:
         return f"quarantined: {doubt_closed(attempt.pk, _verdict_in(callback, attempt), now=now)}"
+    doubt_failure(attempt.pk, _verdict_in(callback, attempt), now=now)
     return f"quarantined: {said}; {_ask_after(callback, attempt, said, now=now)}"
 
 
@@ -153,7 +154,7 @@ def _apply_answer(
     if verdict.proof == Proof.NOT_FOUND and not is_first:
         return "the same answer again; one question counts once"
     outcome = apply_verdict(attempt.pk, verdict, asked_at=request.sent_at, now=now)
-    if meaning_of(result.code).stops_shortcode:
+    if meaning_of(result.code).stops_shortcode and not _came_before(callback):
         # The question's credential is the payment's: each further try feeds its lock (rule 12).
         # After the loan, as every other writer does: the other order would deadlock.
         _stop(attempt.mpesa_environment, attempt.mpesa_shortcode, result.code, now=now)

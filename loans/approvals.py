@@ -26,13 +26,16 @@ def approve_loan(
     phone_number: str,
     reason: str,
     now: datetime,
+    cause: str | None = None,
 ) -> None:
-    """Approve the payout of `amount` (KES) to `phone_number`, as the approver saw them."""
+    """Approve the payout of `amount` (KES) to `phone_number`, held by `cause` (None = whatever
+    holds it now), as the approver saw them."""
     _answer(
         pk,
         ApprovalState.APPROVED,
         by=by,
         seen=(amount, phone_number),
+        cause=cause,
         reason=reason,
         now=now,
     )
@@ -79,10 +82,13 @@ def _answer(
     seen: tuple[Decimal, str] | None,
     reason: str,
     now: datetime,
+    cause: str | None = None,
 ) -> None:
     with transaction.atomic():
         loan = lock_loan(pk)
         request = _open_request(loan)
+        if cause is not None and cause != loan.hold_reason:
+            raise ApprovalRefused(f"Loan {loan.loan_id} is held for another reason now; look.")
         _check(loan, request, by=by, seen=seen, reason=reason)
         LoanApproval.objects.filter(pk=request.pk, state=ApprovalState.REQUESTED).update(
             state=state, decided_by=by, decided_at=now, reason=reason[:500]

@@ -119,15 +119,15 @@ def request_approvals(
 
 def _asker_of(loan: LoanTracking) -> str:
     """Whoever asked for this payment before, or to pay it again, still may not approve it."""
-    asked = loan.approvals.exclude(requested_by=SYSTEM).order_by("-id")
+    asked = loan.approvals.exclude(requested_by=SYSTEM)
     reopened = loan.events.filter(
         from_status=LoanStatus.FAILED, to_status=LoanStatus.PENDING
     ).exclude(actor=SYSTEM)
-    return (
-        asked.values_list("requested_by", flat=True).first()
-        or reopened.order_by("-id").values_list("actor", flat=True).first()
-        or SYSTEM
+    both = (
+        asked.order_by("-id").values_list("requested_at", "requested_by").first(),
+        reopened.order_by("-id").values_list("at", "actor").first(),
     )
+    return max((each for each in both if each), default=(None, SYSTEM))[1]
 
 
 def _due_chunks(partner: Partner, *, gate: Refusal | None, now: datetime) -> Iterator[list[int]]:

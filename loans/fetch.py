@@ -87,13 +87,14 @@ def _keep_pages(
         page = next(pages, None)
         if page is None:
             break
-        if patience.is_lost:
-            raise MifosUnreachable(
-                "The list of approved loans is longer than this pass's time; let cron read it "
-                "(manage.py scheduled_loan_sync)"
-            )
         seen.update(loan.loan_id for loan in page)
         report.new_loans += _keep_page(partner, page, mifos, now=now)
+        if patience.is_lost:
+            report.approved = len(seen)
+            raise MifosUnreachable(
+                "This pass's time was over before the end of the list of approved loans; "
+                "let cron read it (manage.py scheduled_loan_sync)"
+            )
     report.approved = len(seen)
     return seen
 

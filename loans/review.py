@@ -65,11 +65,14 @@ def raise_review_locked(
     disbursement_request_id: int | None = None,
 ) -> None:
     """Put a locked loan in the work queue; the same cause is said once."""
-    if loan.review_reason and not _is_graver(reason, ReviewReason(loan.review_reason)):
-        return
     details: dict[str, Any] = {"review": reason.value}
     if disbursement_request_id is not None:
         details["disbursement_request_id"] = disbursement_request_id
+    if loan.review_reason and not _is_graver(reason, ReviewReason(loan.review_reason)):
+        if reason in OF_A_SUCCESS and not loan.events.filter(details=details, actor=actor).exists():
+            # The column speaks of another attempt; the trail speaks of both.
+            note_change(loan, actor=actor, reason=message, at=now, details=details)
+        return
     note_change(
         loan,
         actor=actor,
@@ -79,16 +82,6 @@ def raise_review_locked(
         review_reason=reason,
         review_since=now,
         error_message=message[:500],
-    )
-
-
-def stands_for_another(loan: LoanTracking, disbursement_request_id: int) -> bool:
-    """Does the loan's review speak of a success of something else than this attempt?"""
-    if loan.review_reason not in OF_A_SUCCESS:
-        return False
-    raised = loan.events.filter(details__review=loan.review_reason).order_by("-id").first()
-    return raised is None or (
-        raised.details.get("disbursement_request_id") != disbursement_request_id
     )
 
 

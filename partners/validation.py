@@ -79,6 +79,7 @@ def check_partner(partner: Partner) -> None:
     _raise_all(
         [
             *_identity_problems(partner),
+            *_twin_problems(partner),
             *_mifos_problems(partner),
             *_mpesa_problems(partner),
             *_limit_problems(partner),
@@ -121,6 +122,28 @@ def _identity_problems(partner: Partner) -> Problems:
             "cannot change while payments of this partner are open. "
             "Pause the partner, wait until none is in progress, then change it",
         )
+
+
+def _twin_problems(partner: Partner) -> Problems:
+    """Two partners of one tenant would each pay its loans. Fineract listens on 8443, its proxy on
+    443. (On a test machine each port is a server of its own.)"""
+    name = _host_name(partner.mifos_host_url)
+    if not name or settings.LOANPOLL_ALLOW_PRIVATE_HOSTS:
+        return
+    others = type(partner).objects.exclude(pk=partner.pk)
+    others = others.exclude(mifos_host_url=partner.mifos_host_url)  # the table says so itself
+    likely = others.filter(
+        mifos_tenant_id__iexact=partner.mifos_tenant_id, mifos_host_url__icontains=name
+    )
+    if any(_host_name(url) == name for url in likely.values_list("mifos_host_url", flat=True)):
+        yield "mifos_host_url", "another partner already uses this Mifos X tenant"
+
+
+def _host_name(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".").lower()
+    except ValueError:
+        return ""
 
 
 def _mifos_problems(partner: Partner) -> Problems:

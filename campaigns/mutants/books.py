@@ -350,8 +350,8 @@ PEOPLE_MUTANTS = (
         (
             Edit(
                 CLAIMING,
-                ".exclude(\n        status=AttemptStatus.FAILED\n    )\n    limits",
-                ".filter(\n        status=AttemptStatus.COMPLETED\n    )\n    limits",
+                "still_open = mine.filter(status__in=OPEN_STATES)",
+                "still_open = mine.none()",
             ),
         ),
         scenario("the_daily_limit_counts_what_is_open"),

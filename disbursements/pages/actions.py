@@ -101,7 +101,7 @@ def _why_not_record(case: Case) -> str:
 
 
 def _why_not_resolve(case: Case) -> str:
-    attempt = case.attempt
+    attempt = case.questioned
     if attempt is None:
         return "nothing was sent to M-Pesa."
     if case.proposal:

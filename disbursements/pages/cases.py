@@ -10,6 +10,7 @@ from django.utils.crypto import salted_hmac
 from disbursements.models import AttemptStatus, DisbursementRequest, ReviewResolution
 from disbursements.pages.rows import attempts_of
 from disbursements.pages.why import attempt_that_counts
+from disbursements.questioned import attempt_to_settle
 from loans.models import ApprovalState, LoanApproval, LoanTracking
 
 
@@ -27,6 +28,11 @@ class Case:
     def attempt(self) -> DisbursementRequest | None:
         """The live attempt, or else the last one."""
         return attempt_that_counts(self.attempts)
+
+    @property
+    def questioned(self) -> DisbursementRequest | None:
+        """The attempt that two people should settle."""
+        return attempt_to_settle(self.attempts)
 
     @property
     def live(self) -> DisbursementRequest | None:

@@ -95,6 +95,7 @@ def _approve(case: Case, order: Order) -> str:
         by=order.user,
         amount=loan.net_disbursal_amount,
         phone_number=loan.phone_number,
+        cause=loan.hold_reason,
         reason=order.reason,
         now=order.now,
     )
@@ -181,7 +182,9 @@ def _record(case: Case, order: Order) -> str:
 
 
 def _resolve(case: Case, order: Order) -> str:
-    attempt = _any(case)
+    attempt = case.questioned
+    if attempt is None:
+        raise Refused(CHANGED)
     propose(
         attempt.pk,
         outcome=ResolutionOutcome(order.outcome),

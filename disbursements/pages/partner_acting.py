@@ -151,7 +151,7 @@ def _shown(kind: PartnerKind, standing: Standing) -> str:
     """What a page showed that must still hold when it is sent: of a breaker, which one it was."""
     if not kind.is_of_shortcode or standing.shortcode is None:
         return ""
-    return str(standing.shortcode.breaker_opened_at)
+    return f"{standing.shortcode.breaker_opened_at} {standing.shortcode.breaker_cause}"
 
 
 def _may(user: Viewer, permissions: tuple[str, ...]) -> bool:

@@ -215,6 +215,7 @@ def test_the_daily_limit_counts_what_was_paid_today_and_what_is_open(partner):
         make_loan(partner, status=LoanStatus.PROCESSING),
         status=AttemptStatus.PAID,
         created_at=start_of_day(TODAY) - timedelta(seconds=1),
+        paid_at=start_of_day(TODAY) - timedelta(seconds=1),
     )
 
     Partner.objects.update(daily_limit=37_499)

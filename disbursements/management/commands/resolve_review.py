@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from disbursements.actors import actor_with
 from disbursements.models import DisbursementRequest, ResolutionOutcome
+from disbursements.questioned import attempt_to_settle
 from disbursements.resolve import ResolutionRefused, confirm, propose
 
 PERMISSION = "disbursements.resolve_disbursementrequest"
@@ -36,10 +37,12 @@ class Command(BaseCommand):
         _refuse_contradiction(**options)
         first = actor_with(options["actor"], PERMISSION, loan_pk=options["id"])
         second = actor_with(options["second_actor"], PERMISSION, loan_pk=options["id"])
-        attempt = (
-            DisbursementRequest.objects.filter(loan_tracking_id=options["id"])
-            .order_by("-attempt_no")
-            .first()
+        attempt = attempt_to_settle(
+            list(
+                DisbursementRequest.objects.filter(loan_tracking_id=options["id"])
+                .select_related("loan_tracking")
+                .order_by("attempt_no")
+            )
         )
         if attempt is None:
             raise CommandError(f"Loan {options['id']} has no payment to settle.", returncode=2)
