@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from django.conf import settings
+from django.contrib.auth.models import User
 from django.template.loader import render_to_string
+from django.utils import timezone
+from django_otp.oath import totp
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from playwright.sync_api import Page
 
+from partners.pausing import pause_all, resume_all
 from tests.browser.scene import PASSWORD, Scene
 
 Walk = Callable[[Page, Scene], None]
@@ -143,6 +150,40 @@ def _wrong(page: Page, scene: Scene) -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
+def _locked(page: Page, scene: Scene) -> None:
+    for _ in range(settings.AXES_FAILURE_LIMIT + 1):
+        page.goto("/accounts/login/")
+        page.get_by_label("User name").fill("nobody.here")
+        page.get_by_label("Password").fill("not-it")
+        page.get_by_role("button", name="Sign in").click()
+
+
+def _all_paused(page: Page, scene: Scene) -> None:
+    pause_all(by="P. Njoroge", reason="float audit", now=timezone.now())
+    page.goto("/loan-tracking?status=pending")
+    resume_all(by="P. Njoroge", reason="done", now=timezone.now())
+
+
+def _codes(page: Page, scene: Scene) -> None:
+    TOTPDevice.objects.filter(user__username="ann.k").delete()
+    page.goto("/accounts/two-factor/")
+    told = page.locator("code.secret").inner_text().replace(" ", "")
+    secret = base64.b32decode(told + "=" * (-len(told) % 8))
+    page.get_by_label("Enter the six digits").fill(f"{totp(secret):06}")
+    page.get_by_role("button", name="Turn on").click()
+    page.get_by_text("Keep these recovery codes").wait_for()
+
+
+def _verify(page: Page, scene: Scene) -> None:
+    owner = User.objects.get(username="ann.k")
+    TOTPDevice.objects.get_or_create(user=owner, confirmed=True)
+    page.goto("/accounts/login/")
+    page.get_by_label("User name").fill("ann.k")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Enter your code").wait_for()
+
+
 PLACES = (
     Place(name="list", walk=at("/loan-tracking")),
     Place(name="list-selected", walk=_select),
@@ -186,6 +227,7 @@ PLACES = (
     Place(name="charts", walk=at("/charts")),
     Place(name="charts-numbers", walk=_numbers),
     Place(name="loan-exchanges", walk=_exchanges),
+    Place(name="list-all-paused", walk=_all_paused),
     Place(name="list-float", walk=at("/loan-tracking?status=float_short")),
     Place(name="admin", walk=at("/admin/"), user="ann.k"),
     Place(name="admin-partners", walk=at("/admin/partners/partner/"), user="ann.k"),
@@ -195,11 +237,15 @@ PLACES = (
     Place(name="admin-users", walk=at("/admin/auth/user/"), user="ann.k"),
     Place(name="admin-history", walk=at("/admin/admin/logentry/"), user="ann.k"),
     Place(name="two-factor", walk=at("/accounts/two-factor/"), user="ann.k"),
+    Place(name="two-factor-codes", walk=_codes, user="ann.k"),
+    Place(name="two-factor-on", walk=at("/accounts/two-factor/"), user="ann.k"),
     Place(name="missing", walk=at("/loan-tracking/999999")),
     Place(name="broken", walk=_broken),
     Place(name="refused", walk=at("/partners/umoja/pause"), user="vera.w"),
     Place(name="sign-in", walk=at("/accounts/login/"), user=""),
     Place(name="sign-in-wrong", walk=_wrong, user=""),
+    Place(name="two-factor-verify", walk=_verify, user=""),
+    Place(name="sign-in-locked", walk=_locked, user=""),
 )
 # Before the scene is built: the first minutes of an installation.
 EMPTY_PLACES = (
