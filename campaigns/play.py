@@ -104,8 +104,13 @@ class Play:
         known = {(row["mifos_tenant_id"], row["loan_id"]) for row in loans}
         wanted = {(row.tenant, row.loan_id) for row in self.world.payable} - self.touched
         gates = ("breaker_open", "float_short")  # over as soon as a person or the float has come
-        return wanted <= known and all(
-            is_settled(row, self.rig.now) and row["hold_reason"] not in gates for row in loans
+        unread = tables.rows("SELECT id FROM mpesa_callbacks WHERE applied_at IS NULL")
+        return (
+            not unread  # a letter whose reader was killed is the next pass's
+            and wanted <= known
+            and all(
+                is_settled(row, self.rig.now) and row["hold_reason"] not in gates for row in loans
+            )
         )
 
     def close_breakers(self) -> None:
