@@ -418,16 +418,8 @@ def _contradiction(
     attempt: DisbursementRequest, loan: LoanTracking, message: str, *, now: datetime
 ) -> str:
     """Nothing moves, a person is called, and the shortcode stops: its rail is in doubt."""
-    if loan.review_reason == ReviewReason.CONTRADICTION and _has_stopped(loan):
-        # Said before. A person may have let the shortcode pay again since: one loan stops it once.
-        raise_review_locked(
-            loan,
-            ReviewReason.CONTRADICTION,
-            message=message,
-            now=now,
-            disbursement_request_id=attempt.pk,
-        )
-        return f"contradiction: {message}"
+    # A person may have let the shortcode pay again since: one loan stops it once.
+    was_stopped = loan.review_reason == ReviewReason.CONTRADICTION and _has_stopped(loan)
     raise_review_locked(
         loan,
         ReviewReason.CONTRADICTION,
@@ -435,13 +427,14 @@ def _contradiction(
         now=now,
         disbursement_request_id=attempt.pk,
     )
-    open_breaker(
-        attempt.mpesa_environment,
-        attempt.mpesa_shortcode,
-        cause=f"M-Pesa contradicts itself on {attempt.originator_conversation_id}",
-        now=now,
-        is_credential_refused=False,
-    )
+    if not was_stopped:
+        open_breaker(
+            attempt.mpesa_environment,
+            attempt.mpesa_shortcode,
+            cause=f"M-Pesa contradicts itself on {attempt.originator_conversation_id}",
+            now=now,
+            is_credential_refused=False,
+        )
     return f"contradiction: {message}"
 
 

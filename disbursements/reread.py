@@ -99,6 +99,7 @@ class Preflight:
     def _is_strict(self, product_id: int) -> bool:
         with self._lock:
             if product_id not in self._strict:
+                leave_database()
                 asked = self.mifos.disburses_on_expected_date_only(product_id)
                 self._strict[product_id] = bool(asked)
             return self._strict[product_id]
@@ -114,6 +115,7 @@ class Preflight:
         office = office_id or 1
         with self._lock:
             if office not in self._calendars:
+                leave_database()
                 self._calendars[office] = self.mifos.calendar(office_id=office)
             return self._calendars[office]
 
