@@ -6,6 +6,7 @@ A refusal or a silence leaves the attempt `paid` and is tried again with growing
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -15,7 +16,13 @@ from django.utils import timezone
 
 from disbursements.identity import record_idempotency_key
 from disbursements.models import AttemptStatus, DisbursementRequest
-from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
+from disbursements.moves import (
+    Move,
+    StaleAttempt,
+    locked_attempt,
+    move_attempt,
+    note_on_attempt,
+)
 from disbursements.sending import backoff_seconds
 from loans.audit import note_change
 from loans.models import LoanStatus, LoanTracking, ReviewReason
@@ -37,6 +44,7 @@ from mifos.client import (
 from partners.models import Partner
 from partners.overlap import Patience, leave_database, overlap
 
+logger = logging.getLogger(__name__)
 LEASE_SECONDS = 300  # another pass leaves an attempt alone that is being recorded now
 CHECKER_PATIENCE = timedelta(hours=24)
 BUSY_PATIENCE = timedelta(hours=1)
@@ -92,6 +100,9 @@ def record_one(pk: int, books: Books) -> bool:
         loan = books.mifos.loan(attempt.loan_tracking.loan_id)
         books.patience.note(success=True)
         return _record(attempt, loan, books)
+    except StaleAttempt:
+        # We slept past our lease, and another pass has recorded and verified it meanwhile.
+        logger.info("attempt %s was recorded by another pass", pk)
     except MifosNotFound:
         _call(attempt, "Mifos X no longer knows this loan")
     except MifosError as exc:

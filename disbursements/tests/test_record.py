@@ -370,3 +370,19 @@ def test_a_silent_mifos_is_not_waited_for_once_a_loan():
 
     assert record_paid(scene.partner, scene.mifos) == 0
     assert scene.mifos.reads == 3
+
+
+def test_who_sleeps_past_its_lease_finds_it_recorded_and_posts_nothing(caplog):
+    scene = Scene()
+
+    def while_asleep(*, now: datetime) -> date:
+        done = {"status": AttemptStatus.COMPLETED, "completed_at": now}
+        DisbursementRequest.objects.filter(pk=scene.attempt.pk).update(**done)
+        return timezone.localdate()
+
+    scene.mifos.business_date = while_asleep
+
+    assert not scene.record()
+
+    assert scene.mifos.orders == []
+    assert not [one for one in caplog.records if one.levelname == "ERROR"]
