@@ -24,9 +24,12 @@ from loans.models import HoldReason, LoanStatus, LoanTracking, ReviewReason
 from loans.review import raise_review_locked
 from mifos.client import MifosError
 from mpesa.addresses import open_request
+from mpesa.client import MpesaNotSent
 from mpesa.models import RequestKind
 from partners.models import Partner
 from partners.overlap import overlap
+
+UNSENT_TOO_LONG = "M-Pesa turned it away for a day; asking M-Pesa"
 
 
 def send_due_again(shop: Shop, due: list[int]) -> Iterator[LoanReport]:
@@ -142,7 +145,7 @@ def give_up(pk: int, *, now: datetime) -> None:
 def withdraw_unsent(pk: int, *, why: str, now: datetime) -> bool:
     """Close an attempt none of whose sends left, so that its loan is judged anew. False: it may."""
     with locked_attempt(pk) as (attempt, loan):
-        if attempt.status != AttemptStatus.SUBMITTING or attempt.sends_in_doubt:
+        if not _never_left(attempt, loan):
             return False
         fail(
             attempt,
@@ -153,6 +156,16 @@ def withdraw_unsent(pk: int, *, why: str, now: datetime) -> bool:
             loan_status=LoanStatus.PENDING,
         )
     return True
+
+
+def _never_left(attempt: DisbursementRequest, loan: LoanTracking) -> bool:
+    """Did no byte of this attempt leave? What a gateway refused did leave: its word keeps the id
+    for another send, and is not proof enough for a new one."""
+    if attempt.status != AttemptStatus.SUBMITTING or attempt.sends_in_doubt:
+        return False
+    answered = loan.events.filter(details__disbursement_request_id=attempt.pk)
+    answers = answered.filter(details__has_key="answer").values_list("details", flat=True)
+    return {each["answer"] for each in answers} <= {MpesaNotSent.__name__}
 
 
 def ask_instead(pk: int, *, why: str, now: datetime) -> None:
@@ -183,9 +196,13 @@ def _take_back(pk: int, *, why: str, now: datetime) -> None:
 
 
 def give_up_sending(pk: int, *, now: datetime) -> None:
-    """Close as failed what could not leave for a day: a person looks why, and retries it."""
+    """Close as failed what could not leave for a day: a person looks why, and retries it. What a
+    gateway turned away is asked about instead."""
     with locked_attempt(pk) as (attempt, loan):
         if attempt.status != AttemptStatus.SUBMITTING or attempt.sends_in_doubt:
+            return
+        if not _never_left(attempt, loan):
+            doubt(attempt, loan, reason=UNSENT_TOO_LONG, details={}, ask_at=now, now=now)
             return
         fail(
             attempt,

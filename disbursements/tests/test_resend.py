@@ -11,11 +11,19 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from disbursements.models import AttemptStatus, DisbursementRequest, ResolutionOutcome
-from disbursements.resend import due_again, give_up, send_again, send_due_again
+from disbursements.resend import (
+    due_again,
+    give_up,
+    send_again,
+    send_due_again,
+    take_back_unsent,
+)
 from disbursements.resolve import propose, withdraw
 from disbursements.shop import Shop
 from disbursements.tests.making import make_attempt, make_loan, make_partner, make_product
 from disbursements.tests.peers import FakeMifos, FakeMpesa, make_shop
+from loans.audit import note_change
+from loans.eligibility import Refusal
 from loans.models import HoldReason, LoanStatus, LoanTracking, ReviewReason
 from mifos.client import MifosUnreachable
 from mpesa.client import MpesaNotSent
@@ -269,3 +277,25 @@ def test_a_payment_about_which_a_person_proposed_an_outcome_is_not_sent_again():
 
     withdraw(proposal.pk, by=proposal.proposed_by, now=NOW)
     assert scene.again().send_count == 2
+
+
+@pytest.mark.parametrize("act", ["taken back", "changed", "given up"])
+def test_what_a_gateway_turned_away_did_leave_and_gets_no_new_id(act):
+    scene = Scene({**NOT_SENT, "first_sent_at": NOW - 30 * HOUR})
+    note_change(
+        scene.loan,
+        actor="system",
+        reason="Not sent: 401",
+        at=NOW,
+        details={"disbursement_request_id": scene.attempt.pk, "answer": "MpesaCredentials"},
+    )
+
+    if act == "taken back":
+        take_back_unsent(scene.partner, now=NOW, gate=Refusal(hold=HoldReason.BREAKER_OPEN))
+    elif act == "changed":
+        give_up(scene.attempt.pk, now=NOW)
+    else:
+        take_back_unsent(scene.partner, now=NOW, gate=None)
+
+    scene.attempt.refresh_from_db()
+    assert scene.attempt.status == AttemptStatus.UNKNOWN  # M-Pesa is asked before anything else
