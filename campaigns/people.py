@@ -15,7 +15,7 @@ from campaigns.lives import Body, Nursery
 from sandbox.calls import Json
 
 PEOPLE = ("amina", "brian", "carol")
-CALL_SECONDS = 40
+CALL_SECONDS = 15  # a killed web life leaves its callers waiting in the next one's queue
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
