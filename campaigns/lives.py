@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ import select
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from campaigns.shared import Shared
 
 LONGEST_LIFE_SECONDS = 90.0
 TOKEN_LEASE_SECONDS = 3.0  # above the longest call of the campaigns' settings
+STACKS_SECONDS = 0.5  # for a hung life to write the stacks of its threads
 CRASHED = 3
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2): a campaign that is ended leaves nobody behind
 Body = Callable[[], None]
@@ -53,6 +56,7 @@ class Life:
         if self.end is None:
             hangs = not self.ends_within(seconds)
             if hangs:
+                self._tell_where_it_hangs()
                 os.kill(self.pid, signal.SIGKILL)
             status = os.waitpid(self.pid, 0)[1]
             self.end = End() if hangs else _end_of(status)
@@ -65,6 +69,10 @@ class Life:
             return bool(select.select([handle], [], [], seconds)[0])
         finally:
             os.close(handle)
+
+    def _tell_where_it_hangs(self) -> None:
+        os.kill(self.pid, signal.SIGUSR1)
+        time.sleep(STACKS_SECONDS)
 
     def stopped_or_ended(self) -> bool:
         """Wait until it stops itself or ends. True when it is stopped."""
@@ -104,6 +112,16 @@ class Nursery:
         return self.folder / "errors.jsonl"
 
     @property
+    def stacks(self) -> Path:
+        return self.folder / "stacks"
+
+    def take_stacks(self) -> str:
+        """Return where the threads of a life that hung were, as each wrote it when asked."""
+        told = self.stacks.read_text() if self.stacks.exists() else ""
+        self.stacks.unlink(missing_ok=True)
+        return told
+
+    @property
     def trace(self) -> Path:
         return self.folder / "trace"
 
@@ -133,6 +151,7 @@ class Nursery:
     def _begin(self, kind: str) -> None:
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        faulthandler.register(signal.SIGUSR1, file=self.stacks.open("a"), all_threads=True)
         shift_clock(self.shared)
         logging.getLogger().handlers = [_ErrorKeeper(self)]
         if kind in ("pass", "web"):

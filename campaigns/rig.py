@@ -96,7 +96,7 @@ class Rig:
         end = life.wait()
         self.kills += end.was_killed
         if end == End():
-            self.wrong.append(f"a life ({life.kind}) hung")
+            self.wrong.append(f"a life ({life.kind}) hung\n{self.nursery.take_stacks()}")
         return end
 
     def act(self, body: Body) -> End:
