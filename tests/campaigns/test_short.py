@@ -34,5 +34,6 @@ def test_no_promise_is_broken_in_the_short_sets(tmp_path):
 
     assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
     outcomes = [json.loads(line) for line in out.read_text().splitlines()][1:]
-    campaigns = {"faults", "kills", "fuzz", "races" if engine == "postgres" else "random"}
-    assert {row["campaign"] for row in outcomes if row["counts"]} == campaigns
+    played = {row["campaign"] for row in outcomes if row["counts"]}
+    assert played - {"races"} == {"faults", "kills", "fuzz", "random"}
+    assert ("races" in played) is (engine == "postgres")
