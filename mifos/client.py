@@ -6,9 +6,10 @@ import hashlib
 import logging
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
@@ -32,6 +33,7 @@ from mifos.answers import (
     Unsupported,
 )
 from mifos.envelope import error_for, is_replayed
+from mifos.exchange import Ending, Exchange, Keep, keep_nothing
 from mifos.listing import Era, Page, Params, find_era, page_from, walk
 from mifos.reading import (
     Row,
@@ -126,14 +128,16 @@ class MifosClient:
     """One tenant of one Mifos X, to be shared by many threads.
 
     `unreadable_rows` holds a line for every approved loan that the last listing could not read.
+    `keep` is told of every exchange once it has ended, in the thread that made it.
     """
 
-    def __init__(self, config: MifosConfig) -> None:
+    def __init__(self, config: MifosConfig, *, keep: Keep = keep_nothing) -> None:
         if not config.tenant.strip():
             # Without the header Fineract may answer for another tenant's loans (14.17).
             raise MifosCredentials("No tenant is set for Mifos X")
         self.unreadable_rows: list[str] = []
         self._config = config
+        self._keep = keep
         self._base_url = config.base_url.rstrip("/")
         self._era: Era | None = None
         self._era_lock = threading.Lock()
@@ -374,7 +378,34 @@ class MifosClient:
         except (NotSent, NoAnswer) as exc:
             raise MifosUnreachable(f"Mifos X did not answer while {doing}") from exc
 
-    def _send(
+    def _send(self, method: str, path: str, **request: Any) -> Answer:
+        """Send one request and tell of it. Raises NotSent and NoAnswer."""
+        started_at, started = datetime.now(UTC), time.monotonic()
+        answer: Answer | None = None
+        ending = Ending.NO_ANSWER
+        try:
+            answer = self._over_the_wire(method, path, **request)
+            ending = Ending.ANSWERED
+        except NotSent:
+            ending = Ending.NOT_SENT
+            raise
+        finally:
+            self._keep(
+                Exchange(
+                    method=method,
+                    path=path,
+                    command=str((request.get("params") or {}).get("command", "")),
+                    started_at=started_at,
+                    seconds=time.monotonic() - started,
+                    ending=ending,
+                    status=answer.status if answer else None,
+                    body=answer.body if answer else b"",
+                    secrets=(self._config.password,),
+                )
+            )
+        return answer
+
+    def _over_the_wire(
         self,
         method: str,
         path: str,

@@ -16,13 +16,14 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from mifos.client import MifosError
+from mpesa.admin import ReadOnlyAdmin
 from mpesa.shortcodes import reset_breaker
 from partners.access import check_access
 from partners.credentials import CREDENTIAL_COLUMNS
 from partners.forms import PartnerForm, ReasonForm
 from partners.gateways import NotConfigured
 from partners.history import write_down
-from partners.models import LoanProductAutoDisbursalConfig, Partner
+from partners.models import LoanProductAutoDisbursalConfig, MifosExchange, Partner
 from partners.pausing import pause_partner, resume_partner
 from partners.products import read_products
 from partners.rules import touch_rules
@@ -324,3 +325,21 @@ def _reset(partner: Partner, *, by: str, reason: str, now: datetime) -> bool:
         text = f"Shortcode {partner.mpesa_shortcode} may pay again: {reason}"
         write_down(partner, by=by, text=text)
     return done
+
+
+@admin.register(MifosExchange)
+class MifosExchangeAdmin(ReadOnlyAdmin):
+    partner_path = "partner"
+    list_display = (
+        "started_at",
+        "partner",
+        "method",
+        "path",
+        "ending",
+        "http_status",
+        "milliseconds",
+    )
+    list_filter = ("partner", "ending", "http_status", "method")
+    list_select_related: ClassVar = ["partner"]
+    search_fields = ("=loan_id",)
+    date_hierarchy = "started_at"

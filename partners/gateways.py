@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from mifos.client import MifosClient, MifosConfig
+from mifos.exchange import keep_nothing
 from mpesa.client import MpesaClient, MpesaConfig
 from mpesa.models import MpesaEnvironment
 from mpesa.tokens import DatabaseTokenStore
+from partners.exchanges import keeper
 from partners.models import Partner
 from partners.validation import MIFOS_COLUMNS, MPESA_COLUMNS, missing_columns
 
@@ -72,7 +74,8 @@ _mpesa_clients: ClientCache[MpesaClient] = ClientCache()
 def mifos_client(partner: Partner) -> MifosClient:
     """Return the partner's Mifos X client. Raises NotConfigured."""
     config = mifos_config(partner)
-    return _mifos_clients.get(partner, config, lambda: MifosClient(config))
+    keep = keeper(partner.pk) if partner.pk else keep_nothing
+    return _mifos_clients.get(partner, config, lambda: MifosClient(config, keep=keep))
 
 
 def mpesa_client(partner: Partner) -> MpesaClient:

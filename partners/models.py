@@ -14,8 +14,15 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from encryption.fields import EncryptedTextField
+from mifos.exchange import LONGEST_EXCERPT, Ending
 from mpesa.models import MpesaEnvironment
 from partners.validation import check_partner, check_product, normal_host, valid_time_zone
+
+ENDINGS = [
+    (Ending.ANSWERED.value, "Answered"),
+    (Ending.NOT_SENT.value, "Did not leave"),
+    (Ending.NO_ANSWER.value, "No answer"),
+]
 
 
 def new_webhook_token() -> str:
@@ -192,3 +199,35 @@ class PartnerMembership(models.Model):
 
     def __str__(self) -> str:
         return str(self.partner)
+
+
+class MifosExchange(models.Model):
+    """One HTTP exchange with a partner's Mifos X: every order, and every question that went wrong.
+
+    Never updated; `manage.py prune` removes old ones. Holds no credential and no whole number.
+    """
+
+    partner = models.ForeignKey(Partner, on_delete=models.CASCADE, related_name="+")
+    loan_id = models.BigIntegerField(
+        "loan in Mifos X", null=True, blank=True, help_text="The loan that the path names."
+    )
+    method = models.CharField(max_length=8)
+    path = models.CharField(max_length=300)
+    started_at = models.DateTimeField()
+    milliseconds = models.PositiveIntegerField()
+    ending = models.CharField(max_length=10, choices=ENDINGS)
+    http_status = models.PositiveSmallIntegerField("HTTP status", null=True, blank=True)
+    body_digest = models.CharField("SHA-256 of the answer", max_length=64, blank=True)
+    excerpt = models.CharField("start of the answer", max_length=LONGEST_EXCERPT, blank=True)
+
+    class Meta:
+        db_table = "mifos_exchanges"
+        verbose_name = "exchange with Mifos X"
+        verbose_name_plural = "exchanges with Mifos X"
+        indexes: ClassVar = [
+            models.Index(fields=["partner", "loan_id"], name="exchanges_of_a_loan"),
+            models.Index(fields=["started_at"], name="exchanges_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"

@@ -75,7 +75,7 @@ def loan_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         **loan_context(loan, attempts, _standing_of(loan, found), now=now),
         **_actions(case, request.user),
         **_story(loan, attempts),
-        "exchanges": exchanges_of(attempts),
+        "exchanges": exchanges_of(loan, attempts),
         "related": rows_of(list(related_loans(request, loan)), found, now=now),
     }
     return render(request, "loans/detail.html", context)

@@ -13,6 +13,7 @@ from disbursements.models import DisbursementRequest
 from disbursements.pages.exchanges import exchanges_of
 from disbursements.tests.making import make_attempt, make_loan
 from mpesa.models import CallbackKind, MpesaCallback, MpesaRequest, RequestKind
+from partners.models import MifosExchange
 
 pytestmark = pytest.mark.django_db
 
@@ -49,13 +50,39 @@ def test_what_was_sent_and_what_came_stand_in_order(attempt: DisbursementRequest
     receive(paid, CallbackKind.PAYMENT_TIMEOUT, seconds=50)
     receive(paid, CallbackKind.PAYMENT_RESULT, seconds=90, outcome="", is_quarantined=True)
 
-    lines = exchanges_of([attempt])
+    lines = exchanges_of(attempt.loan_tracking, [attempt])
 
-    assert [(line.what, line.is_letter, line.told) for line in lines] == [
-        ("B2C result", True, "not read yet, from an address not Safaricom's"),
-        ("Status query", False, "no result yet"),
-        ("B2C queue time-out", True, "applied"),
-        ("B2C payment", False, "no result yet"),
+    assert [(line.what, line.way, line.told) for line in lines] == [
+        ("B2C result", "From M-Pesa", "not read yet, from an address not Safaricom's"),
+        ("Status query", "To M-Pesa", "no result yet"),
+        ("B2C queue time-out", "From M-Pesa", "applied"),
+        ("B2C payment", "To M-Pesa", "no result yet"),
+    ]
+
+
+def tell_mifos(attempt: DisbursementRequest, **columns: object) -> None:
+    loan = attempt.loan_tracking
+    MifosExchange.objects.create(
+        partner=loan.partner,
+        method="POST",
+        path=f"/loans/{loan.loan_id}?command=disburse",
+        started_at=timezone.now(),
+        **{"loan_id": loan.loan_id, "milliseconds": 1200, "ending": "answered", **columns},
+    )
+
+
+def test_what_went_to_mifos_x_stands_among_them(attempt: DisbursementRequest):
+    tell_mifos(attempt, http_status=200, excerpt='{"loanId": 1}')
+    tell_mifos(attempt, http_status=403, excerpt="no such right for 254712345678")
+    tell_mifos(attempt, ending="no_answer")
+    tell_mifos(attempt, loan_id=999_999)
+
+    lines = exchanges_of(attempt.loan_tracking, [attempt])
+
+    assert [(line.way, line.told, line.took) for line in lines] == [
+        ("To Mifos X", "No answer", "1.2 s"),
+        ("To Mifos X", "HTTP 403: no such right for 0712 ***678", "1.2 s"),
+        ("To Mifos X", "HTTP 200", "1.2 s"),
     ]
 
 

@@ -93,7 +93,7 @@ def _broken(page: Page, scene: Scene) -> None:
 
 def _exchanges(page: Page, scene: Scene) -> None:
     at("/loan-tracking/{unknown}")(page, scene)
-    page.get_by_text("Exchanges with M-Pesa").click()
+    page.get_by_text("Exchanges with M-Pesa and Mifos X").click()
 
 
 def _partner(page: Page, scene: Scene) -> None:

@@ -203,6 +203,7 @@ WAYS = {"admin/login/", "admin/logout/", "accounts/logout"}
 TABLES: dict[str, Table] = {
     "partners.partner": Table(add=only(A) - {BOUND}, change=ADMINISTRATORS),
     "partners.loanproductautodisbursalconfig": Table(add=ADMINISTRATORS, change=ADMINISTRATORS),
+    "partners.mifosexchange": Table(view=only(O, P, A)),
     "loans.loantracking": Table(),
     "loans.loanevent": Table(),
     "loans.loanapproval": Table(),

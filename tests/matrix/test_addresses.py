@@ -29,7 +29,7 @@ from disbursements.tests.making import (
 )
 from loans.models import LoanApproval
 from mpesa.models import MpesaCallback, MpesaRequest, ResultCode, Shortcode
-from partners.models import Partner, PartnerMembership
+from partners.models import MifosExchange, Partner, PartnerMembership
 from tests.matrix.addresses import Address, addresses, filled
 from tests.matrix.rules import (
     ADMIN_PAGES,
@@ -135,6 +135,9 @@ def _one_of_everything(partner: Partner) -> dict[str, str]:
         request,
         MpesaCallback.objects.create(
             kind="payment_result", request=request, body="{}", received_at=now
+        ),
+        MifosExchange.objects.create(
+            partner=partner, method="POST", path="/loans/1", started_at=now, milliseconds=1
         ),
         Shortcode.objects.create(environment="sandbox", shortcode="600999"),
         ResultCode.objects.all()[0],

@@ -77,6 +77,7 @@ def test_no_role_adds_changes_or_deletes_evidence():
         "syncrun",
         "mpesacallback",
         "mpesarequest",
+        "mifosexchange",
         "logentry",
         "alert",
     )
