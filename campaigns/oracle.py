@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
+from operator import itemgetter
 from zoneinfo import ZoneInfo
 
 from campaigns.audit import audit_violations
@@ -117,10 +118,13 @@ def waits_at_the_last_look(case: Case) -> Iterator[str]:
 
 
 def _sends(books: Books) -> Iterator[tuple[Unit, Row, Row | None, Row | None]]:
-    """Yield each B2C call with the last reads of its loan and client before it, in log order."""
+    """Yield each B2C call with the last reads of its loan and client before it, as they arrived.
+
+    The log has a call where it ended, and one whose answer is held back ends late.
+    """
     loans: dict[Unit, Row] = {}
     clients: dict[tuple[str, int], Row] = {}
-    for entry in books.log:
+    for entry in sorted(books.log, key=itemgetter("at")):
         if entry["call"] == "loan" and entry.get("saw") and "status" in entry["saw"]:
             loans[(entry["tenant"], entry["loan_id"])] = entry
         elif entry["call"] == "client" and entry.get("saw"):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.db import connection
+from django.db.models import Q
 from django.utils import timezone
 
 from disbursements.ask import call_people
-from disbursements.models import AttemptStatus
+from disbursements.claiming import _spent_today
+from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.tests.making import make_attempt, make_loan
 from loans.models import LoanStatus, ReviewReason
 from partners.loading import WrongFile, load_partners
@@ -65,3 +69,29 @@ def test_a_partner_file_with_such_a_number_is_a_wrong_file(tmp_path, suffix):
 
     with pytest.raises(WrongFile):
         load_partners(path, now=timezone.now())
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer")
+@pytest.mark.django_db(transaction=True)
+def test_a_payment_that_is_paid_while_the_days_sum_is_read_counts_once():
+    # random, seed 714: open in the first of two statements, paid in the second, counted by none.
+    now = timezone.now()
+    attempt = make_attempt(make_loan(), status=AttemptStatus.ACCEPTED, amount=Decimal(5300))
+
+    def pay() -> None:
+        paid = DisbursementRequest.objects.filter(pk=attempt.pk, status=AttemptStatus.ACCEPTED)
+        paid.update(status=AttemptStatus.PAID, paid_at=now, transaction_receipt="TJN7RT61SV")
+        connection.close()
+
+    def pay_after_each(execute, *call):
+        answer = execute(*call)
+        payer = threading.Thread(target=pay)
+        payer.start()
+        payer.join()
+        return answer
+
+    with connection.execute_wrapper(pay_after_each):
+        spent = _spent_today(attempt.partner, Q(), now=now)
+
+    assert spent == Decimal(5300)
+    assert _spent_today(attempt.partner, Q(), now=now) == Decimal(5300)
