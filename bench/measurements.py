@@ -35,6 +35,7 @@ from sandbox.world import SampleWorld, partner_rows
 
 COUNTED_LOANS = 60  # enough for a number per loan: counting is a run of its own
 LOOP_LOANS = 60
+CALLS_OF_A_LOAN = 7  # script/cost
 COLUMNS = (
     "case", "loans", "loans/s", "CPU ms/loan", "HTTP calls/loan", "statements/loan", "peak MiB",
     "CPU : floor", "sandbox CPU ms/loan",
@@ -120,6 +121,23 @@ def pay(sizes: Sizes) -> Table:
         "the plain loop looks at nothing twice, and records in the pass after the payment",
     )
     return Table(title="Pay", columns=COLUMNS, rows=rows, notes=notes)
+
+
+def overlap(sizes: Sizes) -> Table:
+    """Is the waiting overlapped? A pass in which waiting is nearly all, beside the ideal."""
+    world = one_lender(sizes.slow // 2)
+    slow = Latencies(mifos=0.5, mpesa=0.5, callback=1.0)
+    rows: list[tuple[object, ...]] = []
+    for kind, threads in (("sqlite", 8), ("sqlite", 16), ("postgres", 16)):
+        paid = pay_inline(kind, world, threads=threads, latencies=slow)
+        ideal = paid.loans * CALLS_OF_A_LOAN * 0.5 / threads
+        rows.append((kind, threads, paid.loans, ideal, paid.seconds, paid.seconds / ideal))
+    columns = ("database", "calls at a time", "loans", "ideal s", "took s", "ratio")
+    notes = (
+        f"every answer takes 500 ms; ideal: {CALLS_OF_A_LOAN} calls a loan × latency ÷ calls at a "
+        "time; took: from the first list page to the last verified record, callbacks after 1 s",
+    )
+    return Table(title="Overlap", columns=columns, rows=rows, notes=notes)
 
 
 def poll(sizes: Sizes) -> Table:
@@ -466,6 +484,7 @@ def _jobs_of_the_dead(made: Stage) -> set[int]:
 Measurement = Callable[[Sizes], Table | Iterable[Table]]
 ALL: dict[str, Measurement] = {
     "pay": pay,
+    "overlap": overlap,
     "poll": poll,
     "pace": pace,
     "callbacks": callbacks,

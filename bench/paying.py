@@ -44,12 +44,20 @@ class Paid:
         return self.per_second * self.cpu_ms / 1000
 
 
-def pay_inline(kind: str, world: SampleWorld, *, past: int = 0) -> Paid:
+def pay_inline(
+    kind: str,
+    world: SampleWorld,
+    *,
+    past: int = 0,
+    threads: int = THREADS,
+    latencies: Latencies | None = None,
+) -> Paid:
     """Pay a world's loans by passes of one process, beside one web process for the callbacks.
 
     `past` loans were paid and recorded in the year before.
     """
-    with stage(kind, world, partner={"mifos_concurrency": THREADS}) as made:
+    partner = {"mifos_concurrency": threads}
+    with stage(kind, world, latencies=latencies, partner=partner) as made:
         write_past(made, past)
         made.start_web()
         before = made.used()
