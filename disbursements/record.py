@@ -43,8 +43,12 @@ from mifos.client import (
 )
 from partners.models import Partner
 from partners.overlap import Patience, leave_database, overlap
+from prepared.statements import Rows, Slot
 
 logger = logging.getLogger(__name__)
+_attempt = Rows(
+    lambda: DisbursementRequest.objects.select_related("loan_tracking").filter(pk=Slot("pk"))
+)
 LEASE_SECONDS = 300  # another pass leaves an attempt alone that is being recorded now
 CHECKER_PATIENCE = timedelta(hours=24)
 BUSY_PATIENCE = timedelta(hours=1)
@@ -225,7 +229,7 @@ def _lease(pk: int, *, now: datetime) -> DisbursementRequest | None:
     )
     if leased != 1:
         return None
-    return DisbursementRequest.objects.select_related("loan_tracking").get(pk=pk)
+    return _attempt.get(pk=pk)
 
 
 def due_to_record(partner: Partner) -> list[int]:
