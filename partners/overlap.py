@@ -6,7 +6,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
@@ -69,30 +70,32 @@ def overlap(
     exception of one item is logged and skips that item: the others go on.
     """
     source = iter(items)
-    running: set[Future[Result]] = set()
+    finished: SimpleQueue[Future[Result]] = SimpleQueue()
+    running = 0
     kept = _KeptConnections()
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="overlap") as pool:
         try:
             while True:
                 for item in source:
-                    running.add(pool.submit(_with_own_connection, function, item, kept))
-                    if len(running) >= workers:
+                    work = pool.submit(_with_own_connection, function, item, kept)
+                    work.add_done_callback(finished.put)
+                    running += 1
+                    if running >= workers:
                         break
                 if not running:
                     return
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from _results(done)
+                yield from _result(finished.get())
+                running -= 1
         finally:
-            wait(running)
+            pool.shutdown()  # waits for what runs
             kept.close()
 
 
-def _results(done: set[Future[Result]]) -> Iterator[Result]:
-    for future in done:
-        try:
-            yield future.result()
-        except Exception:
-            logger.exception("one piece of work failed; the others go on")
+def _result(done: Future[Result]) -> Iterator[Result]:
+    try:
+        yield done.result()
+    except Exception:
+        logger.exception("one piece of work failed; the others go on")
 
 
 class _KeptConnections:
