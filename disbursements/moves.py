@@ -14,8 +14,9 @@ from disbursements import handover
 from disbursements.models import ALLOWED_MOVES, AttemptStatus, DisbursementRequest
 from loans.audit import EventDraft, lock_loan_of, note_on_loan
 from loans.models import LoanStatus, LoanTracking
-from prepared.statements import Rows, Slot, update
+from prepared.statements import Prepared, Rows, Slot
 
+_attempts = Prepared(DisbursementRequest)
 _attempt = Rows(lambda: DisbursementRequest.objects.filter(pk=Slot("pk")))
 
 
@@ -66,7 +67,7 @@ def move_attempt(attempt: DisbursementRequest, loan: LoanTracking, move: Move) -
     columns = {"updated_at": move.at, **move.columns, "status": move.to_status}
     # No savepoint: a move that fails undoes the caller's whole transaction.
     with transaction.atomic(savepoint=False):
-        moved = update(DisbursementRequest, columns, pk=attempt.pk, status=before)
+        moved = _attempts.filter(pk=attempt.pk, status=before).update(**columns)
         if moved != 1:
             raise StaleAttempt(f"{attempt} is no longer {before}")
         note_on_loan(loan, drafts=_drafts(attempt, loan, before, move), **_loan_columns(move))
@@ -77,7 +78,8 @@ def move_attempt(attempt: DisbursementRequest, loan: LoanTracking, move: Move) -
 
 def note_on_attempt(attempt: DisbursementRequest, **columns: Any) -> None:
     """Write facts on an attempt that keeps its status. Raises StaleAttempt when it has moved on."""
-    if update(DisbursementRequest, columns, pk=attempt.pk, status=attempt.status) != 1:
+    noted = _attempts.filter(pk=attempt.pk, status=attempt.status)
+    if noted.update(**columns) != 1:
         raise StaleAttempt(f"{attempt} is no longer {attempt.status}")
     for name, value in columns.items():
         setattr(attempt, name, value)

@@ -24,7 +24,7 @@ from mpesa.results import (
 )
 from mpesa.shortcodes import mark_float_short, note_balance, open_breaker
 from partners.models import Partner
-from prepared.statements import Rows, Slot, Tuples, Update, update
+from prepared.statements import Prepared, Rows, Slot, Tuples, Update
 
 _mark_read = Update(
     lambda: MpesaCallback.objects.filter(pk=Slot("pk"), applied_at=None), applied_at=Slot("now")
@@ -32,6 +32,7 @@ _mark_read = Update(
 _mark_answered = Update(
     lambda: MpesaRequest.objects.filter(pk=Slot("pk"), answered_at=None), answered_at=Slot("now")
 )
+_callbacks = Prepared(MpesaCallback)
 _callback = Rows(lambda: MpesaCallback.objects.select_related("request").filter(pk=Slot("pk")))
 _attempt = Rows(
     lambda: DisbursementRequest.objects.filter(originator_conversation_id=Slot("conversation"))
@@ -64,7 +65,7 @@ def apply_callback(callback_id: int) -> str:
             outcome = _apply(callback, now=now)
         except UnreadableCallback as exc:
             outcome = _unreadable(callback, exc, now=now)
-        update(MpesaCallback, {"outcome": outcome[:300]}, pk=callback_id)
+        _callbacks.filter(pk=callback_id).update(outcome=outcome[:300])
     return outcome
 
 

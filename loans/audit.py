@@ -16,9 +16,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from loans.models import LoanEvent, LoanStatus, LoanTracking
-from prepared.statements import Rows, Slot, update
+from prepared.statements import Prepared, Rows, Slot
 
 LONGEST_ACTOR = 150  # two long user names settle together
+_loans = Prepared(LoanTracking)
 _locked = Rows(lambda: _lockable().filter(pk=Slot("pk")))
 _locked_of_attempt = Rows(lambda: _lockable().filter(attempts=Slot("attempt")))
 
@@ -127,7 +128,7 @@ def _update(loan: LoanTracking, drafts: list[EventDraft], **columns: Any) -> Non
     with transaction.atomic(savepoint=False):
         events = chain(loan, drafts)
         columns = {"updated_at": drafts[-1].at, **columns, "audit_head": loan.audit_head}
-        moved = update(LoanTracking, columns, pk=loan.pk, status=loan.status)
+        moved = _loans.filter(pk=loan.pk, status=loan.status).update(**columns)
         if moved != 1:
             raise StaleLoan(f"{loan} is no longer {loan.status}")
         LoanEvent.objects.bulk_create(events)

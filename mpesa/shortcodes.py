@@ -10,12 +10,13 @@ from decimal import Decimal
 from django.db.models import Q, QuerySet
 
 from mpesa.models import Shortcode
-from prepared.statements import Rows, Slot, Tuples, Update, update
+from prepared.statements import Prepared, Rows, Slot, Tuples, Update
 
 # A slot further away than this is a clock that was set back, not a queue (reliability.md 2.5 Y1).
 FURTHEST_SLOT = timedelta(hours=1)
 FURTHEST_SLOT_IN_GAPS = 1000
 # The threads of one process ask one after the other, so that only processes race for a slot.
+_shortcodes = Prepared(Shortcode)
 _one = Rows(lambda: _rows(Slot("environment"), Slot("shortcode")))
 _stopped = Tuples(
     lambda: (
@@ -132,7 +133,8 @@ def _take_slot(row: Shortcode, *, until: datetime) -> bool:
     """Only if nobody took it since: one statement, so no lock outlasts it."""
     if row.next_slot_at is None:
         return Shortcode.objects.filter(pk=row.pk, next_slot_at=None).update(next_slot_at=until) > 0
-    return update(Shortcode, {"next_slot_at": until}, pk=row.pk, next_slot_at=row.next_slot_at) > 0
+    untaken = _shortcodes.filter(pk=row.pk, next_slot_at=row.next_slot_at)
+    return untaken.update(next_slot_at=until) > 0
 
 
 def _next_slot(free_at: datetime | None, *, gap: timedelta, now: datetime) -> datetime:

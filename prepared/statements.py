@@ -169,11 +169,30 @@ class Update:
         return _Text(sql=sql, params=tuple(params))
 
 
-def update(model: type[Model], columns: Mapping[str, object], **guard: object) -> int:
-    """UPDATE the rows that `guard` names, written once for these columns; return how many."""
-    statement = _update_of(model, tuple(columns), tuple(guard))
-    new = {f"new {name}": value for name, value in columns.items()}
-    return statement(**new, **guard)
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The guarded UPDATEs of a model, spelt as the ORM's; each set of names is written once."""
+
+    model: type[Model]
+
+    def filter(self, **guard: object) -> _Guarded:
+        """Name the rows, by values that are not None."""
+        return _Guarded(self.model, guard)
+
+
+@dataclass(frozen=True, slots=True)
+class _Guarded:
+    model: type[Model]
+    guard: dict[str, object]
+
+    def update(self, **columns: object) -> int:
+        """Write values, or expressions, on these rows; return how many there were."""
+        named = tuple(
+            (name, value if isinstance(value, Expression) else None)
+            for name, value in columns.items()
+        )
+        new = {f"new {name}": value for name, value in columns.items()}
+        return _update_of(self.model, named, tuple(self.guard))(**new, **self.guard)
 
 
 def insert(rows: Sequence[Row]) -> None:
@@ -212,10 +231,12 @@ def _insert_into(model: type[Model], count: int) -> str:
 
 
 @lru_cache(MOST_UPDATES)
-def _update_of(model: type[Model], columns: tuple[str, ...], guard: tuple[str, ...]) -> Update:
+def _update_of(
+    model: type[Model], columns: tuple[tuple[str, Expression | None], ...], guard: tuple[str, ...]
+) -> Update:
     return Update(
         lambda: model._base_manager.filter(**{name: Slot(name) for name in guard}),
-        **{name: Slot(f"new {name}") for name in columns},
+        **{name: expression or Slot(f"new {name}") for name, expression in columns},
     )
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from encryption.fields import encrypt
 from mpesa.models import CallbackKind, MpesaCallback, MpesaRequest, MpesaToken, Shortcode
-from prepared.statements import Rows, Slot, Tuples, Update, insert, update
+from prepared.statements import Prepared, Rows, Slot, Tuples, Update, insert
 
 pytestmark = pytest.mark.django_db
 
@@ -139,13 +139,14 @@ def test_an_update_may_count_on_what_is_there():
     assert Shortcode.objects.get().utility_balance == Decimal(15)
 
 
-def test_update_writes_nothing_but_its_columns_on_the_rows_it_names():
+def test_a_guarded_update_writes_nothing_but_its_columns_on_the_rows_it_names():
     made, other = shortcode(), shortcode("600982")
     later = timezone.now() + timedelta(days=1)
 
     columns = {"breaker_cause": "why", "breaker_opened_at": later, "utility_balance": None}
-    assert update(Shortcode, columns, pk=made.pk, environment="sandbox") == 1
-    assert update(Shortcode, columns, pk=made.pk, environment="production") == 0
+    of_sandbox = Prepared(Shortcode).filter(pk=made.pk, environment="sandbox")
+    of_production = Prepared(Shortcode).filter(pk=made.pk, environment="production")
+    assert [of_sandbox.update(**columns), of_production.update(**columns)] == [1, 0]
 
     made.refresh_from_db()
     other.refresh_from_db()
@@ -153,10 +154,20 @@ def test_update_writes_nothing_but_its_columns_on_the_rows_it_names():
     assert (other.breaker_cause, other.breaker_opened_at) == ("", None)
 
 
+def test_a_guarded_update_may_mix_values_and_expressions():
+    made = shortcode(utility_balance=Decimal(10))
+    for more in (5, 7):
+        Prepared(Shortcode).filter(pk=made.pk).update(
+            utility_balance=F("utility_balance") + more, breaker_cause=f"plus {more}"
+        )
+    made.refresh_from_db()
+    assert (made.utility_balance, made.breaker_cause) == (Decimal(22), "plus 7")
+
+
 def test_a_secret_is_encrypted_on_its_way_in():
     token = MpesaToken(app_digest="a", access_token="clear")
     insert([token])
-    update(MpesaToken, {"access_token": "other"}, pk=token.pk)
+    Prepared(MpesaToken).filter(pk=token.pk).update(access_token="other")
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT access_token FROM mpesa_tokens")
