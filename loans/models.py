@@ -197,7 +197,8 @@ class EventManager(models.Manager["LoanEvent"]):
     def bulk_create(self, objs: Iterable[LoanEvent], *args: Any, **options: Any) -> list[LoanEvent]:
         """The few events of one move are written by a statement that is compiled once."""
         events = list(objs)
-        if args or options or not 0 < len(events) <= EVENTS_OF_A_MOVE:
+        are_new = all(event.pk is None for event in events)
+        if args or options or not are_new or not 0 < len(events) <= EVENTS_OF_A_MOVE:
             return super().bulk_create(events, *args, **options)
         insert(events)
         return events
