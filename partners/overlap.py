@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -72,23 +73,22 @@ def overlap(
     source = iter(items)
     finished: SimpleQueue[Future[Result]] = SimpleQueue()
     running = 0
-    kept = _KeptConnections()
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="overlap") as pool:
-        try:
-            while True:
-                for item in source:
-                    work = pool.submit(_with_own_connection, function, item, kept)
-                    work.add_done_callback(finished.put)
-                    running += 1
-                    if running >= workers:
-                        break
-                if not running:
-                    return
-                yield from _result(finished.get())
-                running -= 1
-        finally:
-            pool.shutdown()  # waits for what runs
-            kept.close()
+    # The pool is left first, when all that runs is done.
+    with (
+        closing(_KeptConnections()) as kept,
+        ThreadPoolExecutor(max_workers=workers, thread_name_prefix="overlap") as pool,
+    ):
+        while True:
+            for item in source:
+                work = pool.submit(_with_own_connection, function, item, kept)
+                work.add_done_callback(finished.put)
+                running += 1
+                if running >= workers:
+                    break
+            if not running:
+                return
+            yield from _result(finished.get())
+            running -= 1
 
 
 def _result(done: Future[Result]) -> Iterator[Result]:
