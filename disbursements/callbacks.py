@@ -13,6 +13,7 @@ from disbursements.doors import is_from_safaricom, machine_door, refuse_unknown,
 from disbursements.settle import apply_callback
 from mpesa.addresses import KINDS, find_request
 from mpesa.models import MpesaCallback
+from prepared.statements import insert
 
 logger = logging.getLogger(__name__)
 
@@ -26,15 +27,16 @@ def receive_callback(request: HttpRequest, body: bytes, *, slug: str, token: str
     if kind is None or asked is None:
         return refuse_unknown(request, door="callbacks")
     source = source_address(request)
+    callback = MpesaCallback(
+        kind=kind,
+        request=asked,
+        body=body.decode(errors="replace"),
+        source_address=source,
+        is_quarantined=not is_from_safaricom(source),
+        received_at=timezone.now(),
+    )
     with transaction.atomic():
-        callback = MpesaCallback.objects.create(
-            kind=kind,
-            request=asked,
-            body=body.decode(errors="replace"),
-            source_address=source,
-            is_quarantined=not is_from_safaricom(source),
-            received_at=timezone.now(),
-        )
+        insert([callback])
         if handover.settle(callback.pk):
             return JsonResponse(ACCEPTED)
     try:

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from django.db import IntegrityError, transaction
-from django.db.models import Max, Q, QuerySet, Subquery, Sum
+from django.db.models import Q, QuerySet, Subquery, Sum
 from django.utils import timezone
 
 from disbursements.identity import attempt_digest, mifos_external_id, originator_conversation_id
@@ -19,11 +19,28 @@ from loans.gates import gate_of
 from loans.models import HoldReason, LoanStatus, LoanTracking, ReviewReason
 from loans.phones import mask_msisdn
 from loans.review import raise_review_locked
-from loans.rules import facts_of, rules_of
+from loans.rules import facts_of, products_of, rules_of
 from mpesa.addresses import ReturnAddress, open_request
 from mpesa.models import RequestKind
 from partners.models import Partner
 from partners.validation import IDENTITY_COLUMNS, MPESA_COLUMNS
+from prepared.statements import Rows, Slot, Tuples, insert
+
+_locked_partner = Rows(
+    # no_key: rows that only refer to the partner are inserted without waiting for claims.
+    lambda: (
+        Partner.objects.select_for_update(of=("self",), no_key=True)
+        .filter(loans=Slot("loan"))
+        .order_by()
+    )
+)
+_last_attempt = Tuples(
+    lambda: (
+        DisbursementRequest.objects.filter(loan_tracking=Slot("loan"))
+        .order_by("-attempt_no")
+        .values_list("attempt_no")[:1]
+    )
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +87,7 @@ def claim(
     """
     try:
         with transaction.atomic(durable=True):
-            partner = _lock_partner_of(loan_pk)
+            partner = _locked_partner.get(loan=loan_pk)
             loan = lock_loan(loan_pk)
             if loan.status != LoanStatus.PENDING or Terms.of(loan) != terms:
                 return None
@@ -130,16 +147,11 @@ def is_stale(seen: Partner, partner: Partner) -> bool:
     return any(getattr(seen, column) != getattr(partner, column) for column in columns)
 
 
-def _lock_partner_of(loan_pk: int) -> Partner:
-    # no_key: rows that only refer to the partner are inserted without waiting for claims.
-    return Partner.objects.select_for_update(of=("self",), no_key=True).get(loans=loan_pk)
-
-
 def _refusal(partner: Partner, loan: LoanTracking, *, today: date, now: datetime) -> Refusal | None:
     [facts] = facts_of([loan])
     return (
         gate_of(partner)
-        or refusal_for(facts=facts, rules=rules_of(partner), today=today)
+        or refusal_for(facts=facts, rules=rules_of(partner, products_of(partner)), today=today)
         or _limit_refusal(partner, loan, now=now)
     )
 
@@ -190,7 +202,7 @@ def _write(
     partner: Partner, loan: LoanTracking, *, triggered_by: TriggeredBy, now: datetime
 ) -> Claim:
     attempt = _attempt(partner, loan, triggered_by=triggered_by, now=now)
-    attempt.save(force_insert=True)
+    insert([attempt])
     address = open_request(
         kind=RequestKind.PAYMENT,
         environment=attempt.mpesa_environment,
@@ -205,12 +217,12 @@ def _write(
 def _attempt(
     partner: Partner, loan: LoanTracking, *, triggered_by: TriggeredBy, now: datetime
 ) -> DisbursementRequest:
-    last = loan.attempts.aggregate(last=Max("attempt_no"))["last"] or 0
-    digest = attempt_digest(partner=partner, loan=loan, attempt_no=last + 1)
+    attempt_no = 1 + max((last for (last,) in _last_attempt.all(loan=loan.pk)), default=0)
+    digest = attempt_digest(partner=partner, loan=loan, attempt_no=attempt_no)
     return DisbursementRequest(
         loan_tracking=loan,
         partner=partner,
-        attempt_no=last + 1,
+        attempt_no=attempt_no,
         triggered_by=triggered_by,
         amount=loan.net_disbursal_amount,
         principal=loan.loan_amount,

@@ -24,6 +24,13 @@ from loans.models import LoanStatus, LoanTracking, ReviewReason
 from loans.review import OF_A_SUCCESS, raise_review_locked
 from mpesa.client import DUPLICATE_OR_INTERNAL
 from mpesa.shortcodes import open_breaker
+from prepared.statements import Slot, Tuples
+
+_with_receipt = Tuples(
+    lambda: DisbursementRequest.objects.filter(
+        partner=Slot("partner"), transaction_receipt=Slot("receipt")
+    ).values_list("pk")
+)
 
 SUCCESS_CODE = "0"
 UNLISTED = "an unlisted address"
@@ -44,7 +51,7 @@ def apply_verdict(
 
     `asked_at` is when the status query was sent that this answers; None for a B2C result.
     """
-    with locked_attempt(attempt_pk) as (attempt, loan):
+    with locked_attempt(attempt_pk, savepoint=False) as (attempt, loan):
         if attempt.status in CLOSED_STATES:
             return _once_closed(attempt, loan, verdict, now=now)
         return _while_open(attempt, loan, verdict, asked_at, now=now)
@@ -146,10 +153,8 @@ def spoke_of_success(attempt: DisbursementRequest, loan: LoanTracking) -> bool:
 def _paid(
     attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
 ) -> str:
-    taken = DisbursementRequest.objects.filter(
-        partner=attempt.partner_id, transaction_receipt=verdict.receipt
-    ).exclude(pk=attempt.pk)
-    if taken.exists():
+    holders = _with_receipt.all(partner=attempt.partner_id, receipt=verdict.receipt)
+    if any(pk != attempt.pk for (pk,) in holders):
         reason = f"Receipt {verdict.receipt} already belongs to another attempt"
         return _mismatch(attempt, loan, Verdict(proof=Proof.MISMATCH, reason=reason), now=now)
     mark_paid(attempt, loan, verdict, actor="M-Pesa", now=now)

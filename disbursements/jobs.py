@@ -12,6 +12,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
@@ -37,6 +38,7 @@ from loans.models import LoanStatus, LoanTracking
 from mifos.client import MifosError
 from partners.gateways import NotConfigured, mifos_client, mpesa_client
 from partners.models import Partner
+from prepared.statements import Slot, Tuples
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +54,16 @@ EVERY_FEW_SECONDS = "* * * * * */5"  # the sixth field is seconds
 EVERY_MINUTE = "* * * * *"
 EVERY_HOUR = "7 * * * *"
 READ_AGAIN = RetryStrategy(max_attempts=5, exponential_wait=3)
+
+
+_partner_of_attempt = Tuples(
+    lambda: DisbursementRequest.objects.filter(pk=Slot("attempt")).values_list("partner_id")
+)
+_partner_of_pending = Tuples(
+    lambda: LoanTracking.objects.filter(
+        pk=Slot("loan"), status=LoanStatus.PENDING, review_reason=""
+    ).values_list("partner_id")
+)
 
 
 @dataclass(kw_only=True)
@@ -124,8 +136,7 @@ def look(partner_id: int, loan_id: int) -> None:
 @app.task(name=Job.PAY)
 def pay(pk: int) -> None:
     """Pay one pending loan."""
-    pending = LoanTracking.objects.filter(pk=pk, status=LoanStatus.PENDING, review_reason="")
-    shop = _shop_for(pending.values_list("partner_id", flat=True).first())
+    shop = _shop_for(_only(_partner_of_pending.all(loan=pk)))
     if shop is not None:
         pay_loan(pk, shop)
 
@@ -242,8 +253,11 @@ def _with_loans(pks: list[int]) -> list[tuple[int, int]]:
 
 
 def _partner_of(attempt_pk: int) -> int | None:
-    attempts = DisbursementRequest.objects.filter(pk=attempt_pk)
-    return attempts.values_list("partner_id", flat=True).first()
+    return _only(_partner_of_attempt.all(attempt=attempt_pk))
+
+
+def _only(rows: list[list[Any]]) -> int | None:
+    return next((key for (key,) in rows), None)
 
 
 def _shop_for(partner_id: int | None) -> Shop | None:

@@ -12,8 +12,12 @@ from django.db import transaction
 
 from disbursements import handover
 from disbursements.models import ALLOWED_MOVES, AttemptStatus, DisbursementRequest
-from loans.audit import EventDraft, lock_loan, note_on_loan
+from loans.audit import EventDraft, lock_loan_of, note_on_loan
 from loans.models import LoanStatus, LoanTracking
+from prepared.statements import Prepared, Rows, Slot
+
+_attempts = Prepared(DisbursementRequest)
+_attempt = Rows(lambda: DisbursementRequest.objects.filter(pk=Slot("pk")))
 
 
 class IllegalMove(Exception):
@@ -42,11 +46,16 @@ class Move:
 
 
 @contextmanager
-def locked_attempt(pk: int) -> Iterator[tuple[DisbursementRequest, LoanTracking]]:
-    """Give the attempt and its loan as committed, the loan locked until the block ends."""
-    with transaction.atomic():
-        loan = lock_loan(attempts=pk)
-        attempt = DisbursementRequest.objects.get(pk=pk)
+def locked_attempt(
+    pk: int, *, savepoint: bool = True
+) -> Iterator[tuple[DisbursementRequest, LoanTracking]]:
+    """Give the attempt and its loan as committed, the loan locked until the block ends.
+
+    Without `savepoint`, an error in the block undoes the caller's whole transaction.
+    """
+    with transaction.atomic(savepoint=savepoint):
+        loan = lock_loan_of(pk)
+        attempt = _attempt.get(pk=pk)
         yield attempt, loan
 
 
@@ -58,7 +67,7 @@ def move_attempt(attempt: DisbursementRequest, loan: LoanTracking, move: Move) -
     columns = {"updated_at": move.at, **move.columns, "status": move.to_status}
     # No savepoint: a move that fails undoes the caller's whole transaction.
     with transaction.atomic(savepoint=False):
-        moved = DisbursementRequest.objects.filter(pk=attempt.pk, status=before).update(**columns)
+        moved = _attempts.filter(pk=attempt.pk, status=before).update(**columns)
         if moved != 1:
             raise StaleAttempt(f"{attempt} is no longer {before}")
         note_on_loan(loan, drafts=_drafts(attempt, loan, before, move), **_loan_columns(move))
@@ -69,7 +78,7 @@ def move_attempt(attempt: DisbursementRequest, loan: LoanTracking, move: Move) -
 
 def note_on_attempt(attempt: DisbursementRequest, **columns: Any) -> None:
     """Write facts on an attempt that keeps its status. Raises StaleAttempt when it has moved on."""
-    noted = DisbursementRequest.objects.filter(pk=attempt.pk, status=attempt.status)
+    noted = _attempts.filter(pk=attempt.pk, status=attempt.status)
     if noted.update(**columns) != 1:
         raise StaleAttempt(f"{attempt} is no longer {attempt.status}")
     for name, value in columns.items():

@@ -33,7 +33,9 @@ from mpesa.client import (
 from mpesa.shortcodes import open_breaker
 from partners.models import Partner
 from partners.overlap import leave_database, overlap
+from prepared.statements import Rows, Slot
 
+_loan = Rows(lambda: LoanTracking.objects.filter(pk=Slot("pk")))
 DISBURSED_ALREADY = "Mifos X shows it waiting, with a disbursement that stands: a person looks"
 READS_BEFORE_GIVING_UP = 3  # the pace may keep a loan waiting until its re-read is too old
 
@@ -66,7 +68,7 @@ def due_loans(
 
 def pay_loan(pk: int, shop: Shop) -> LoanReport:
     """Take one pending loan from the re-read to M-Pesa's answer; every exit leaves a true row."""
-    loan = LoanTracking.objects.get(pk=pk)
+    loan = _loan.get(pk=pk)
     loan.partner = shop.partner
     has_slot = False
     for _ in range(READS_BEFORE_GIVING_UP):

@@ -43,8 +43,13 @@ from mifos.client import (
 )
 from partners.models import Partner
 from partners.overlap import Patience, leave_database, overlap
+from prepared.statements import Prepared, Rows, Slot
 
 logger = logging.getLogger(__name__)
+_paid_attempts = Prepared(DisbursementRequest)
+_attempt = Rows(
+    lambda: DisbursementRequest.objects.select_related("loan_tracking").filter(pk=Slot("pk"))
+)
 LEASE_SECONDS = 300  # another pass leaves an attempt alone that is being recorded now
 CHECKER_PATIENCE = timedelta(hours=24)
 BUSY_PATIENCE = timedelta(hours=1)
@@ -218,14 +223,14 @@ def _settled(loan: LoanTracking) -> dict[str, object]:
 
 def _lease(pk: int, *, now: datetime) -> DisbursementRequest | None:
     """Take the attempt for this pass; its next turn comes by itself should we die."""
-    leased = DisbursementRequest.objects.filter(
+    leased = _paid_attempts.filter(
         pk=pk, status=AttemptStatus.PAID, next_record_at__lte=now
     ).update(
         next_record_at=now + timedelta(seconds=LEASE_SECONDS), record_tries=F("record_tries") + 1
     )
     if leased != 1:
         return None
-    return DisbursementRequest.objects.select_related("loan_tracking").get(pk=pk)
+    return _attempt.get(pk=pk)
 
 
 def due_to_record(partner: Partner) -> list[int]:

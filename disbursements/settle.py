@@ -24,7 +24,28 @@ from mpesa.results import (
 )
 from mpesa.shortcodes import mark_float_short, note_balance, open_breaker
 from partners.models import Partner
+from prepared.statements import Prepared, Rows, Slot, Tuples, Update
 
+_mark_read = Update(
+    lambda: MpesaCallback.objects.filter(pk=Slot("pk"), applied_at=None), applied_at=Slot("now")
+)
+_mark_answered = Update(
+    lambda: MpesaRequest.objects.filter(pk=Slot("pk"), answered_at=None), answered_at=Slot("now")
+)
+_callbacks = Prepared(MpesaCallback)
+_callback = Rows(lambda: MpesaCallback.objects.select_related("request").filter(pk=Slot("pk")))
+_attempt = Rows(
+    lambda: DisbursementRequest.objects.filter(originator_conversation_id=Slot("conversation"))
+)
+_earlier_bodies = Tuples(
+    lambda: MpesaCallback.objects.filter(
+        request=Slot("request"),
+        kind=Slot("kind"),
+        applied_at__isnull=False,
+        pk__lt=Slot("pk"),
+        is_quarantined=False,
+    ).values_list("body")
+)
 logger = logging.getLogger(__name__)
 PAYMENT_KINDS = frozenset({CallbackKind.PAYMENT_RESULT, CallbackKind.PAYMENT_TIMEOUT})
 STATUS_KINDS = frozenset({CallbackKind.STATUS_RESULT, CallbackKind.STATUS_TIMEOUT})
@@ -37,15 +58,14 @@ def apply_callback(callback_id: int) -> str:
     """
     now = timezone.now()
     with transaction.atomic():
-        unread = MpesaCallback.objects.filter(pk=callback_id, applied_at=None)
-        if unread.update(applied_at=now) != 1:
+        if _mark_read(pk=callback_id, now=now) != 1:
             return "was read before"
-        callback = MpesaCallback.objects.select_related("request").get(pk=callback_id)
+        callback = _callback.get(pk=callback_id)
         try:
             outcome = _apply(callback, now=now)
         except UnreadableCallback as exc:
             outcome = _unreadable(callback, exc, now=now)
-        MpesaCallback.objects.filter(pk=callback_id).update(outcome=outcome[:300])
+        _callbacks.filter(pk=callback_id).update(outcome=outcome[:300])
     return outcome
 
 
@@ -174,11 +194,8 @@ def _apply_result(callback: MpesaCallback, attempt: DisbursementRequest, *, now:
 
 def _came_before(callback: MpesaCallback) -> bool:
     """Was this very letter delivered before? Its shortcode may have been let go since (C03)."""
-    others = MpesaCallback.objects.filter(
-        request=callback.request_id, kind=callback.kind, applied_at__isnull=False
-    )
-    earlier = others.filter(pk__lt=callback.pk, is_quarantined=False)
-    return any(each.body == callback.body for each in earlier)
+    earlier = _earlier_bodies.all(request=callback.request_id, kind=callback.kind, pk=callback.pk)
+    return any(body == callback.body for (body,) in earlier)
 
 
 def _note_on_shortcode(
@@ -212,12 +229,9 @@ def _unreadable(callback: MpesaCallback, exc: UnreadableCallback, *, now: dateti
 
 def _attempt_of(request: MpesaRequest) -> DisbursementRequest | None:
     """The return address is bound to one payment: the letter's own words cannot change which."""
-    return DisbursementRequest.objects.filter(
-        originator_conversation_id=request.originator_conversation_id
-    ).first()
+    return _attempt.first(conversation=request.originator_conversation_id)
 
 
 def _note_answered(request: MpesaRequest, *, now: datetime) -> bool:
     """Mark the request as answered; False when it was answered before (a doubled letter)."""
-    unanswered = MpesaRequest.objects.filter(pk=request.pk, answered_at=None)
-    return unanswered.update(answered_at=now) == 1
+    return _mark_answered(pk=request.pk, now=now) == 1

@@ -13,10 +13,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from loans.models import LoanEvent, LoanStatus, LoanTracking
+from prepared.statements import Prepared, Rows, Slot
 
 LONGEST_ACTOR = 150  # two long user names settle together
+_loans = Prepared(LoanTracking)
+_locked = Rows(lambda: _lockable().filter(pk=Slot("pk")))
+_locked_of_attempt = Rows(lambda: _lockable().filter(attempts=Slot("attempt")))
 
 
 class StaleLoan(Exception):
@@ -36,10 +41,14 @@ class EventDraft:
     disbursement_request_id: int | None = None
 
 
-def lock_loan(pk: int | None = None, **found_by: int) -> LoanTracking:
+def lock_loan(pk: int) -> LoanTracking:
     """Return the loan, locked until the transaction ends. Every writer of a loan starts here."""
-    wanted = found_by if pk is None else {"pk": pk}
-    return LoanTracking.objects.select_for_update(of=("self",)).get(**wanted)
+    return _locked.get(pk=pk)
+
+
+def lock_loan_of(attempt: int) -> LoanTracking:
+    """Return the loan of an attempt, locked in the same way."""
+    return _locked_of_attempt.get(attempt=attempt)
 
 
 def move_loan(
@@ -119,9 +128,13 @@ def _update(loan: LoanTracking, drafts: list[EventDraft], **columns: Any) -> Non
     with transaction.atomic(savepoint=False):
         events = chain(loan, drafts)
         columns = {"updated_at": drafts[-1].at, **columns, "audit_head": loan.audit_head}
-        moved = LoanTracking.objects.filter(pk=loan.pk, status=loan.status).update(**columns)
+        moved = _loans.filter(pk=loan.pk, status=loan.status).update(**columns)
         if moved != 1:
             raise StaleLoan(f"{loan} is no longer {loan.status}")
         LoanEvent.objects.bulk_create(events)
     for name, value in columns.items():
         setattr(loan, name, value)
+
+
+def _lockable() -> QuerySet[LoanTracking]:
+    return LoanTracking.objects.select_for_update(of=("self",))

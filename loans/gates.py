@@ -7,6 +7,9 @@ from loans.models import HoldReason
 from mpesa.models import Shortcode
 from mpesa.shortcodes import shortcode_of
 from partners.models import Partner, PayoutSwitch
+from prepared.statements import Rows
+
+_paused = Rows(lambda: PayoutSwitch.objects.filter(is_paused=True))
 
 GATE_HOLDS = frozenset(
     {
@@ -31,7 +34,7 @@ def gate_of(partner: Partner) -> Refusal | None:
 
 
 def _switch_refusal(partner: Partner) -> Refusal | None:
-    switch = PayoutSwitch.objects.filter(is_paused=True).first()
+    switch = _paused.first()
     if switch is not None:
         return Refusal(
             hold=HoldReason.ALL_PAUSED,

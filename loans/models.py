@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -10,6 +11,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 
 from partners.models import Partner, kes
+from prepared.statements import insert
 
 
 class LoanStatus(models.TextChoices):
@@ -188,6 +190,20 @@ class LoanTracking(models.Model):
         return f"loan {self.loan_id} of {self.partner.slug}"
 
 
+EVENTS_OF_A_MOVE = 4  # at most; more are a page of new loans
+
+
+class EventManager(models.Manager["LoanEvent"]):
+    def bulk_create(self, objs: Iterable[LoanEvent], *args: Any, **options: Any) -> list[LoanEvent]:
+        """The few events of one move are written by a statement that is compiled once."""
+        events = list(objs)
+        are_new = all(event.pk is None for event in events)
+        if args or options or not are_new or not 0 < len(events) <= EVENTS_OF_A_MOVE:
+            return super().bulk_create(events, *args, **options)
+        insert(events)
+        return events
+
+
 class LoanEvent(models.Model):
     """One change of a loan or of an attempt. Insert-only: a database trigger refuses the rest.
 
@@ -206,6 +222,8 @@ class LoanEvent(models.Model):
     details = models.JSONField(default=dict)
     previous_digest = models.CharField(max_length=64, blank=True)
     digest = models.CharField(max_length=64)
+
+    objects = EventManager()
 
     class Meta:
         db_table = "loan_events"

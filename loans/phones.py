@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import phonenumbers
 
@@ -11,6 +12,7 @@ ONE_NUMBER = re.compile(r"\+?[0-9 ().\-]+")
 KENYAN_MOBILE = re.compile(r"254[17][0-9]{8}")
 
 
+@lru_cache(maxsize=1000)  # a payment reads the same text several times within seconds
 def normalise_msisdn(raw: str) -> str | None:
     """Return the Kenyan mobile number in `raw` as 12 digits, or None when it is not exactly one."""
     text = raw.strip()

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from loans.eligibility import LoanFacts, PartnerRules, ProductRule
 from loans.models import ApprovalState, HoldReason, LoanApproval, LoanTracking
 from loans.phones import KENYAN_MOBILE
-from partners.models import Partner
+from partners.models import LoanProductAutoDisbursalConfig, Partner
+from prepared.statements import Rows, Slot, Tuples
+
+APPROVED_COLUMNS = ("loan_tracking_id", "amount", "phone_number", "cause")
+_products = Rows(lambda: LoanProductAutoDisbursalConfig.objects.filter(partner=Slot("partner")))
+_approvals = Tuples(
+    lambda: LoanApproval.objects.filter(
+        loan_tracking=Slot("loan"), state=ApprovalState.APPROVED
+    ).values_list(*APPROVED_COLUMNS)
+)
+_clients = Tuples(
+    lambda: (
+        LoanTracking.objects.filter(phone_number=Slot("phone"), partner=Slot("partner"))
+        .values_list("phone_number", "client_id")
+        .distinct()
+    )
+)
 
 
-def rules_of(partner: Partner) -> PartnerRules:
+def rules_of(
+    partner: Partner, products: Iterable[LoanProductAutoDisbursalConfig] | None = None
+) -> PartnerRules:
     """Return the partner's rules as they stand in the database now."""
     return PartnerRules(
         is_active=partner.is_active,
@@ -23,11 +42,16 @@ def rules_of(partner: Partner) -> PartnerRules:
                 maximum=config.max_amount,
                 auto_approve=config.auto_approve,
             )
-            for config in partner.products.all()
+            for config in (partner.products.all() if products is None else products)
         },
         loan_limit=partner.loan_limit,
         approval_threshold=partner.approval_threshold,
     )
+
+
+def products_of(partner: Partner) -> list[LoanProductAutoDisbursalConfig]:
+    """Read the rules of the partner's products afresh."""
+    return _products.all(partner=partner.pk)
 
 
 def facts_of(loans: Sequence[LoanTracking]) -> list[LoanFacts]:
@@ -58,15 +82,17 @@ def facts_of(loans: Sequence[LoanTracking]) -> list[LoanFacts]:
 def _approved(loans: Sequence[LoanTracking]) -> dict[tuple[int, object, str], frozenset[str]]:
     """An approval is bound to the amount and the phone number that the approver saw."""
     found: dict[tuple[int, object, str], frozenset[str]] = {}
-    approvals = LoanApproval.objects.filter(
-        loan_tracking__in=[loan.pk for loan in loans if loan.pk], state=ApprovalState.APPROVED
-    )
-    for pk, amount, phone, cause in approvals.values_list(
-        "loan_tracking_id", "amount", "phone_number", "cause"
-    ):
+    for pk, amount, phone, cause in _approvals_of([loan.pk for loan in loans if loan.pk]):
         seen = (pk, amount, phone)
         found[seen] = found.get(seen, frozenset()) | {cause or HoldReason.NEEDS_APPROVAL.value}
     return found
+
+
+def _approvals_of(pks: Sequence[int]) -> Iterable[Sequence[Any]]:
+    if len(pks) == 1:  # a payment
+        return _approvals.all(loan=pks[0])
+    approvals = LoanApproval.objects.filter(loan_tracking__in=pks, state=ApprovalState.APPROVED)
+    return approvals.values_list(*APPROVED_COLUMNS)
 
 
 def _shared_phones(loans: Sequence[LoanTracking]) -> set[str]:
@@ -75,13 +101,13 @@ def _shared_phones(loans: Sequence[LoanTracking]) -> set[str]:
     owners: dict[str, set[int | None]] = {}
     for loan in loans:
         owners.setdefault(loan.phone_number, set()).add(loan.client_id)
-    rows = (
-        LoanTracking.objects.filter(
-            phone_number__in=phones, partner_id__in={loan.partner_id for loan in loans}
-        )
-        .values_list("phone_number", "client_id")
-        .distinct()
-    )
-    for phone, client_id in rows:
+    for phone, client_id in _clients_with(phones, {loan.partner_id for loan in loans}):
         owners.setdefault(phone, set()).add(client_id)
     return {phone for phone in phones if len(owners[phone]) > 1}
+
+
+def _clients_with(phones: set[str], partners: set[int]) -> Iterable[Sequence[Any]]:
+    if len(phones) == len(partners) == 1:  # a payment
+        return _clients.all(phone=min(phones), partner=min(partners))
+    rows = LoanTracking.objects.filter(phone_number__in=phones, partner_id__in=partners)
+    return rows.values_list("phone_number", "client_id").distinct()

@@ -10,6 +10,7 @@ from datetime import datetime
 from django.conf import settings
 
 from mpesa.models import CallbackKind, MpesaRequest, RequestKind
+from prepared.statements import insert
 
 SLUGS: dict[CallbackKind, str] = {
     CallbackKind.PAYMENT_RESULT: "payout-result",
@@ -51,7 +52,7 @@ def open_request(
 ) -> ReturnAddress:
     """Write down that a request is about to leave, and return the addresses for its answer."""
     token = new_token()
-    request = MpesaRequest.objects.create(
+    request = MpesaRequest(
         kind=kind,
         environment=environment,
         shortcode=shortcode,
@@ -59,6 +60,7 @@ def open_request(
         token_digest=digest_of(token),
         sent_at=now,
     )
+    insert([request])
     result, timeout = (slug for answer, slug in SLUGS.items() if REQUEST_KINDS[answer] == kind)
     return ReturnAddress(
         request_id=request.pk,

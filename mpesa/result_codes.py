@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mpesa.models import MoneyMoved, NewAttempt, ResultCode
+from prepared.statements import Rows, Slot
+
+_by_code = Rows(lambda: ResultCode.objects.filter(code=Slot("code")))
 
 # 0 is paid. 15 and 100000000 speak of a payment that may have moved or may still move
 # (contracts/mpesa.md 6). No amendment may read them as proof of a failure.
@@ -26,7 +29,7 @@ class Meaning:
 
 def meaning_of(code: str) -> Meaning:
     """Return what `code` means; a code that is not in the table may have moved money."""
-    row = ResultCode.objects.filter(code=code).first() or ResultCode(
+    row = _by_code.first(code=code) or ResultCode(
         code=code, meaning="A code that is not in our table", who_acts="operations"
     )
     # A row that got past the form reads as a code we do not know.

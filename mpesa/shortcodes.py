@@ -10,17 +10,34 @@ from decimal import Decimal
 from django.db.models import Q, QuerySet
 
 from mpesa.models import Shortcode
+from prepared.statements import Prepared, Rows, Slot, Tuples, Update
 
 # A slot further away than this is a clock that was set back, not a queue (reliability.md 2.5 Y1).
 FURTHEST_SLOT = timedelta(hours=1)
 FURTHEST_SLOT_IN_GAPS = 1000
 # The threads of one process ask one after the other, so that only processes race for a slot.
+_shortcodes = Prepared(Shortcode)
+_one = Rows(lambda: _rows(Slot("environment"), Slot("shortcode")))
+_stopped = Tuples(
+    lambda: (
+        _rows(Slot("environment"), Slot("shortcode"))
+        .exclude(breaker_opened_at=None)
+        .values_list("pk")
+    )
+)
+_note_balance = Update(
+    lambda: _rows(Slot("environment"), Slot("shortcode")).filter(
+        Q(utility_balance_at=None) | Q(utility_balance_at__lte=Slot("now"))
+    ),
+    utility_balance=Slot("utility"),
+    utility_balance_at=Slot("now"),
+)
 _slot_doors: dict[tuple[str, str], threading.Lock] = {}
 
 
 def shortcode_of(environment: str, shortcode: str) -> Shortcode:
     """Return the row of a shortcode, made if it is new."""
-    row = _rows(environment, shortcode).first()
+    row = _one.first(environment=environment, shortcode=shortcode)
     if row is None:
         Shortcode.objects.bulk_create(
             [Shortcode(environment=environment, shortcode=shortcode)], ignore_conflicts=True
@@ -53,7 +70,7 @@ def open_breaker(
 
 def is_stopped(environment: str, shortcode: str) -> bool:
     """Is the breaker of a shortcode open at this moment?"""
-    return _rows(environment, shortcode).exclude(breaker_opened_at=None).exists()
+    return bool(_stopped.all(environment=environment, shortcode=shortcode))
 
 
 def reset_breaker(environment: str, shortcode: str) -> bool:
@@ -65,9 +82,8 @@ def reset_breaker(environment: str, shortcode: str) -> bool:
 
 def note_balance(environment: str, shortcode: str, *, utility: Decimal, now: datetime) -> bool:
     """Keep the utility balance as of `now`. False when a younger one is known."""
-    older = Q(utility_balance_at=None) | Q(utility_balance_at__lte=now)
-    noted = _rows(environment, shortcode).filter(older)
-    if noted.update(utility_balance=utility, utility_balance_at=now) == 1:
+    place = {"environment": environment, "shortcode": shortcode}
+    if _note_balance(**place, utility=utility, now=now) == 1:
         return True
     is_younger_known = shortcode_of(environment, shortcode).utility_balance_at is not None
     return not is_younger_known and note_balance(environment, shortcode, utility=utility, now=now)
@@ -107,12 +123,18 @@ def reserve_slot(
     gap = timedelta(microseconds=math.ceil(1_000_000 / per_second))
     with _slot_doors.setdefault((environment, shortcode), threading.Lock()):
         while True:
-            free_at = shortcode_of(environment, shortcode).next_slot_at
-            slot = _next_slot(free_at, gap=gap, now=now)
-            # Only if nobody took it since: one statement, so no lock outlasts it.
-            untaken = _rows(environment, shortcode).filter(next_slot_at=free_at)
-            if untaken.update(next_slot_at=slot + gap) == 1:
+            row = shortcode_of(environment, shortcode)
+            slot = _next_slot(row.next_slot_at, gap=gap, now=now)
+            if _take_slot(row, until=slot + gap):
                 return slot
+
+
+def _take_slot(row: Shortcode, *, until: datetime) -> bool:
+    """Only if nobody took it since: one statement, so no lock outlasts it."""
+    if row.next_slot_at is None:
+        return Shortcode.objects.filter(pk=row.pk, next_slot_at=None).update(next_slot_at=until) > 0
+    untaken = _shortcodes.filter(pk=row.pk, next_slot_at=row.next_slot_at)
+    return untaken.update(next_slot_at=until) > 0
 
 
 def _next_slot(free_at: datetime | None, *, gap: timedelta, now: datetime) -> datetime:
@@ -120,5 +142,5 @@ def _next_slot(free_at: datetime | None, *, gap: timedelta, now: datetime) -> da
     return now if free_at is None or free_at > furthest else max(now, free_at)
 
 
-def _rows(environment: str, shortcode: str) -> QuerySet[Shortcode]:
+def _rows(environment: str | Slot, shortcode: str | Slot) -> QuerySet[Shortcode]:
     return Shortcode.objects.filter(environment=environment, shortcode=shortcode)

@@ -6,7 +6,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from queue import SimpleQueue
 from typing import TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
@@ -69,30 +71,31 @@ def overlap(
     exception of one item is logged and skips that item: the others go on.
     """
     source = iter(items)
-    running: set[Future[Result]] = set()
-    kept = _KeptConnections()
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="overlap") as pool:
-        try:
-            while True:
-                for item in source:
-                    running.add(pool.submit(_with_own_connection, function, item, kept))
-                    if len(running) >= workers:
-                        break
-                if not running:
-                    return
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from _results(done)
-        finally:
-            wait(running)
-            kept.close()
+    finished: SimpleQueue[Future[Result]] = SimpleQueue()
+    running = 0
+    # The pool is left first, when all that runs is done.
+    with (
+        closing(_KeptConnections()) as kept,
+        ThreadPoolExecutor(max_workers=workers, thread_name_prefix="overlap") as pool,
+    ):
+        while True:
+            for item in source:
+                work = pool.submit(_with_own_connection, function, item, kept)
+                work.add_done_callback(finished.put)
+                running += 1
+                if running >= workers:
+                    break
+            if not running:
+                return
+            yield from _result(finished.get())
+            running -= 1
 
 
-def _results(done: set[Future[Result]]) -> Iterator[Result]:
-    for future in done:
-        try:
-            yield future.result()
-        except Exception:
-            logger.exception("one piece of work failed; the others go on")
+def _result(done: Future[Result]) -> Iterator[Result]:
+    try:
+        yield done.result()
+    except Exception:
+        logger.exception("one piece of work failed; the others go on")
 
 
 class _KeptConnections:

@@ -11,7 +11,7 @@ from enum import Enum
 from socket import socket
 from typing import Any, cast
 
-from requests import PreparedRequest
+from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool, HTTPSConnectionPool
@@ -150,3 +150,12 @@ class PhasedAdapter(HTTPAdapter):
     ) -> ConnectionPool:
         current_call.get().phase = Phase.DIALLING
         return super().get_connection_with_tls_context(request, *args, **kwargs)
+
+    def build_response(self, req: PreparedRequest, resp: Any) -> Response:
+        """Only what `wire` reads. The rest, cookies above all, is dear and would be dropped."""
+        response = Response()
+        response.status_code = resp.status
+        response.headers = resp.headers
+        response.raw = resp
+        response.request = req
+        return response

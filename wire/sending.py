@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 
 import requests
-from requests import PreparedRequest, Request, Response
+from requests import PreparedRequest, Response
 from urllib3.exceptions import HTTPError
 
 from wire.answer import Answer, encode_json
@@ -90,7 +90,7 @@ class Wire:
             if body is not None:
                 all_headers.setdefault("Content-Type", "application/json")
                 data = encode_json(body).encode()
-            return Request(method, url, headers=all_headers, params=params, data=data).prepare()
+            return _written(method, url, all_headers, params, data)
         except (requests.RequestException, ValueError, TypeError):
             # Without a cause: these errors quote the header or the body that they stumble over.
             raise NotSent("the request cannot be written as HTTP") from None
@@ -123,6 +123,22 @@ class Wire:
     def _limit(self, request: PreparedRequest) -> int:
         is_get = request.method == "GET"
         return self._config.largest_body_of_get if is_get else self._config.largest_body
+
+
+def _written(
+    method: str,
+    url: str,
+    headers: dict[str, str],
+    params: Mapping[str, str | int] | None,
+    data: bytes | None,
+) -> PreparedRequest:
+    """Do what `Request.prepare` does, but for cookies, hooks and a login in the address."""
+    request = PreparedRequest()
+    request.prepare_method(method)
+    request.prepare_url(url, params)
+    request.prepare_headers(headers)
+    request.prepare_body(data, None)
+    return request
 
 
 def _basic(auth: tuple[str, str]) -> str:

@@ -26,7 +26,7 @@ KNOWN_FEW, KNOWN_MANY = 50, 450
 # loan, the disbursement and the loan once more.
 MIFOS_CALLS_PER_PAID_LOAN = 6
 MPESA_CALLS_PER_PAID_LOAN = 1
-STATEMENTS_PER_PAID_LOAN = 55
+STATEMENTS_PER_PAID_LOAN = 52
 
 
 @dataclass(frozen=True)
