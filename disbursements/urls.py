@@ -23,6 +23,8 @@ from disbursements.pages.partners import partner_list
 from disbursements.pages.saving import delete_view, save_view
 from disbursements.pages.sheet import loan_workbook
 from disbursements.pages.signing_in import SignIn, SignOut
+from disbursements.pages.switching import KINDS as TURNS
+from disbursements.pages.switching import switch_page
 
 
 def both(route: str, view: View, name: str) -> list[URLPattern]:
@@ -62,6 +64,11 @@ urlpatterns = [
         for pattern in both(
             f"partners/<slug:slug>/{kind.name}", partner_page(kind), f"partner_{kind.name}"
         )
+    ),
+    *(
+        pattern
+        for turn in TURNS.values()
+        for pattern in both(f"payouts/{turn.name}", switch_page(turn), f"payouts_{turn.name}")
     ),
     path("accounts/login/", SignIn.as_view(), name="login"),
     path("accounts/logout/", SignOut.as_view(), name="logout"),

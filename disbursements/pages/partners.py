@@ -31,6 +31,7 @@ from disbursements.pages.standing import (
     poll_words,
     standings,
 )
+from disbursements.pages.switching import switch_action
 from disbursements.pages.wording import age, clock, counted, money, without_phones
 from loans.models import LoanStatus
 
@@ -99,6 +100,7 @@ def partner_list(request: HttpRequest) -> HttpResponseBase:
             for one in found
         ],
         "poll_minutes": poll_minutes(),
+        "switch": switch_action(request.user),
     }
     # This page is the banners' own target: saying them twice helps nobody.
     return render(request, "partners/list.html", {**context, "banners": []})

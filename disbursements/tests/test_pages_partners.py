@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
@@ -16,6 +17,7 @@ from disbursements.pages import partner_acting
 from disbursements.pages.budget import Budget
 from disbursements.pages.partner_acting import ASKING, CHANGE
 from disbursements.pages.runs import SLOTS, days_of
+from disbursements.pages.switching import CHANGE as CHANGE_SWITCH
 from disbursements.reports import FetchReport
 from disbursements.tests.making import make_loan, make_partner
 from disbursements.tests.test_pages_actions import make_user
@@ -23,7 +25,8 @@ from loans.fetch import PartnerFetch
 from loans.models import LoanApproval
 from mpesa.models import Shortcode
 from partners.findings import Finding, Verdict
-from partners.models import Partner
+from partners.models import Partner, PartnerMembership
+from partners.pausing import payouts_paused
 
 pytestmark = pytest.mark.django_db
 VIEW = "partners.view_partner"
@@ -36,7 +39,8 @@ def umoja() -> Partner:
 
 @pytest.fixture
 def admin(client: Client) -> Client:
-    client.force_login(make_user("ann.k", VIEW, CHANGE, "loans.hold_loantracking"))
+    held = (VIEW, CHANGE, CHANGE_SWITCH, "loans.hold_loantracking")
+    client.force_login(make_user("ann.k", *held))
     return client
 
 
@@ -230,3 +234,63 @@ def test_the_error_budget_counts_late_payouts_that_waited_for_nobody(admin: Clie
 )
 def test_the_budget_never_goes_below_nothing(budget: Budget, left: str):
     assert budget.left == left
+
+
+def turn(client: Client, name: str, *, reason: str = "Callbacks look forged") -> str:
+    page = client.get(f"/payouts/{name}").content.decode()
+    found = re.search(r'name="ticket" value="([^"]+)"', page)
+    assert found
+    told = {"reason": reason, "ticket": found[1]}
+    return client.post(f"/payouts/{name}", told, follow=True).content.decode()
+
+
+def test_all_payouts_are_stopped_and_resumed_with_person_and_reason(admin: Client, umoja: Partner):
+    assert "Stop all payouts…" in admin.get("/partners").content.decode()
+
+    html = turn(admin, "pause")
+
+    switch = payouts_paused()
+    assert switch is not None
+    assert (switch.paused_by, switch.pause_reason) == ("ann.k", "Callbacks look forged")
+    assert "Resume all payouts…" in html
+    assert "All payouts are paused by ann.k" in admin.get("/loan-tracking").content.decode()
+
+    turn(admin, "resume", reason="Statement agrees")
+
+    assert payouts_paused() is None
+    assert LogEntry.objects.filter(change_message__contains="Statement agrees").exists()
+
+
+def test_an_old_ticket_turns_the_switch_once(admin: Client, umoja: Partner):
+    page = admin.get("/payouts/pause").content.decode()
+    found = re.search(r'name="ticket" value="([^"]+)"', page)
+    assert found
+    told = {"reason": "Audit", "ticket": found[1]}
+    admin.post("/payouts/pause", told)
+    turn(admin, "resume")
+
+    admin.post("/payouts/pause", told)
+    forged = admin.post("/payouts/pause", {**told, "ticket": "x"}).content.decode()
+
+    assert payouts_paused() is None
+    assert "This page was open for too long" in forged
+
+
+def test_the_switch_wants_a_reason_and_the_right(admin: Client, umoja: Partner, client: Client):
+    assert "field-error" in admin.post("/payouts/pause", {}).content.decode()
+    viewer = User.objects.create_user("vera", is_staff=True)
+    viewer.groups.add(Group.objects.get(name="Approver"))
+    client.force_login(viewer)
+
+    assert client.get("/payouts/pause").status_code == 403
+    assert "Stop all payouts" not in client.get("/partners").content.decode()
+
+
+def test_who_is_bound_to_one_lender_does_not_stop_all(client: Client, umoja: Partner):
+    bound = User.objects.create_user("bruno", is_staff=True)
+    bound.groups.add(Group.objects.get(name="Administrator"))
+    PartnerMembership.objects.create(user=bound, partner=umoja)
+    client.force_login(bound)
+
+    assert client.get("/payouts/pause").status_code == 403
+    assert "Stop all payouts" not in client.get("/partners").content.decode()

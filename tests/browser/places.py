@@ -224,6 +224,7 @@ PLACES = (
     Place(name="partners-passes", walk=_passes, user="ann.k"),
     Place(name="partner-test", walk=_test, user="ann.k"),
     Place(name="partner-pause", walk=at("/partners/umoja/pause"), user="ann.k"),
+    Place(name="payouts-pause", walk=at("/payouts/pause"), user="ann.k"),
     Place(name="charts", walk=at("/charts")),
     Place(name="charts-numbers", walk=_numbers),
     Place(name="loan-exchanges", walk=_exchanges),

@@ -148,6 +148,11 @@ RULES: dict[str, Page | Open | Api] = {
         f"partners/<slug:slug>/{name}": Page(who=ADMINISTRATORS, methods=ASKED, of_partner=True)
         for name in ("pause", "resume", "reset")
     },
+    # Never for who is bound: it reaches lenders that he may not see.
+    **{
+        f"payouts/{name}": Page(who=frozenset({A, SUPER}), methods=ASKED)
+        for name in ("pause", "resume")
+    },
     "accounts/login": Open(methods=frozenset(METHODS) - {"PATCH", "DELETE"}),
     "accounts/two-factor": Page(who=STAFF, methods=ASKED),
     "accounts/two-factor/verify": Page(who=STAFF, methods=ASKED),
