@@ -25,7 +25,7 @@ from disbursements.tests.making import (
 from loanpoll_site.admin_site import PartnerScope
 from loanpoll_site.tests.people import browser_of, make_person
 from loans.models import LoanApproval, LoanTracking
-from partners.models import Partner, PartnerMembership
+from partners.models import MifosExchange, Partner, PartnerMembership
 from partners.visibility import bound_partners, may_see, visible_partners
 
 pytestmark = pytest.mark.django_db
@@ -86,6 +86,9 @@ def _furnish(partner: Partner, client_name: str) -> LoanTracking:
         proposed_at=timezone.now(),
     )
     ApiKey.objects.create_key(name=f"key of {partner.slug}", partner=partner)
+    MifosExchange.objects.create(
+        partner=partner, method="POST", path="/loans/1", started_at=timezone.now(), milliseconds=1
+    )
     return loan
 
 
@@ -172,7 +175,7 @@ def scoped_tables() -> list[Any]:
 
 def test_every_table_of_the_admin_is_behind_the_rule_of_sight():
     assert all(isinstance(one, PartnerScope) for one in site._registry.values())
-    assert len(scoped_tables()) == 8
+    assert len(scoped_tables()) == 9
 
 
 def test_admin_lists_and_filters_show_his_partner_only(house: House):

@@ -488,7 +488,7 @@ def test_a14_the_limit_is_counted_without_reading_all_of_the_partners_history():
             triggered_by=TriggeredBy.SCHEDULE,
             now=timezone.now(),
         )
-    sums = [each["sql"] for each in told if 'SUM("disb' in each["sql"]]
+    sums = [each["sql"] for each in told if "SUM(" in each["sql"]]
     assert sums
     for sql in sums:
         with connection.cursor() as cursor:

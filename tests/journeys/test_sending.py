@@ -215,8 +215,10 @@ def test_a_wrong_credential_stops_the_shortcode_and_the_operator_is_not_locked(
 ) -> None:
     stage = open_stage(small_world(payable=5, kinds=()), mifos_concurrency=1)
     stage.sandbox.change_shortcode(stage.shortcode, initiator_password="another")
+    stage.ask_nothing_yet()  # or the first pass may ask before the first letter has come
 
     stage.sync(1)
+    stage.ask_now()
     stage.sync(4)
 
     books = stage.books()
