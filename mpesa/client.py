@@ -296,6 +296,9 @@ class MpesaClient:
             pass
         try:
             return self._post_once(path, body, not_after)
+        except MpesaNotSent as exc:
+            # The first one did leave, and a gateway's word is no proof that it went no further.
+            raise MpesaThrottled(f"The gateway turned it away, and a second time: {exc}") from exc
         except _TokenRejected as rejected:
             fault = rejected.fault
             raise MpesaCredentials(

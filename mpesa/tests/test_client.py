@@ -245,10 +245,10 @@ def test_a_time_out_after_a_rejected_token_is_unknown():
         client_on(wire).pay(ORDER)
 
 
-def test_no_token_after_a_rejected_one_is_not_sent():
+def test_no_token_after_a_rejected_one_is_no_proof_that_nothing_left():
     wire = ScriptedWire(posts=[TOKEN_REJECTIONS[0]], tokens=[NoAnswer("late")])
 
-    with pytest.raises(MpesaNotSent):
+    with pytest.raises(MpesaThrottled):
         client_on(wire).pay(ORDER)
 
 
