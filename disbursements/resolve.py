@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError
+from django.db.models import QuerySet
 
 from disbursements.evidence import mark_paid, spoke_of_success
 from disbursements.models import (
@@ -92,6 +93,11 @@ def _confirm(resolution: ReviewResolution, *, by: User, now: datetime) -> None:
         refusal = refusal or _not_in_doubt(attempt, loan, outcome)
         if refusal:
             raise ResolutionRefused(refusal)
+        if outcome == ResolutionOutcome.NOT_PAID and _letters(attempt, applied_at=None).exists():
+            raise ResolutionRefused(
+                "A message of M-Pesa about this payment came and is not read yet: wait for the "
+                "next pass, and look again."
+            )
         if _is_outdated(resolution, attempt, loan):
             raise ResolutionRefused(
                 "M-Pesa has spoken of a success since this was proposed: withdraw it, look at the "
@@ -122,10 +128,14 @@ def _is_outdated(
     """Did the first person say "not paid" without knowing what M-Pesa said later?"""
     if resolution.outcome == ResolutionOutcome.PAID or not spoke_of_success(attempt, loan):
         return False
+    # Not when it came: it may have waited to be read.
+    return _letters(attempt, applied_at__gt=resolution.proposed_at).exists()
+
+
+def _letters(attempt: DisbursementRequest, **filters: object) -> QuerySet[MpesaCallback]:
     return MpesaCallback.objects.filter(
-        request__originator_conversation_id=attempt.originator_conversation_id,
-        received_at__gt=resolution.proposed_at,
-    ).exists()
+        request__originator_conversation_id=attempt.originator_conversation_id, **filters
+    )
 
 
 def _close(resolution: ReviewResolution, **columns: object) -> None:
