@@ -68,14 +68,16 @@ class DatabaseTokenStore:
 
     def discard(self, access_token: str) -> None:
         """Forget `access_token`, unless another has taken its place already."""
-        warm = _warm.get(self._app)
-        if warm and warm.access_token == access_token:
-            _warm.pop(self._app, None)
-        row = self._rows().first()
-        if row and row.access_token == access_token:
-            # The ciphertext cannot be searched; the instant stands for the token it came with.
-            same = self._rows().filter(refresh_at=row.refresh_at)
-            same.update(access_token="", refresh_at=None)
+        # Behind the door, or a thread that has read the row a moment ago would warm it anew.
+        with self._door:
+            warm = _warm.get(self._app)
+            if warm and warm.access_token == access_token:
+                _warm.pop(self._app, None)
+            row = self._rows().first()
+            if row and row.access_token == access_token:
+                # The ciphertext cannot be searched; the instant stands for the token it came with.
+                same = self._rows().filter(refresh_at=row.refresh_at)
+                same.update(access_token="", refresh_at=None)
 
     def _token_of_row(self, fetch: Callable[[], FreshToken], give_up_at: float) -> str:
         while True:
