@@ -101,14 +101,15 @@ def is_as_promised(attempt: DisbursementRequest, fresh: FreshLoan) -> bool:
 
 def reclaim(pk: int, shop: Shop) -> Claim | None:
     """Commit the next send of an attempt before its first byte; None when it may not be sent."""
-    now = shop.now()
     with transaction.atomic(durable=True), locked_attempt(pk) as (attempt, loan):
+        # Not before the lock: a question asked while we waited for it must be older than the send.
+        now = shop.now()
         if loan.review_reason or not _may_go_again(attempt, now=now):
             return None
         partner = Partner.objects.get(pk=shop.partner.pk)
         if gate_of(partner) is not None or is_stale(shop.partner, partner):
             return None
-        if not _is_its_rail(attempt, partner):
+        if not _is_its_rail(attempt, partner) or not _is_wanted(attempt, partner):
             return None
         if attempt.resolutions.filter(confirmed_at=None, withdrawn_at=None).exists():
             return None  # whoever proposed "not paid" did not know of this send
@@ -232,6 +233,11 @@ def _is_its_rail(attempt: DisbursementRequest, partner: Partner) -> bool:
     """Each send of an attempt leaves from one shortcode: another knows nothing of its id."""
     place = (attempt.mpesa_environment, attempt.mpesa_shortcode)
     return place == (partner.mpesa_environment, partner.mpesa_shortcode)
+
+
+def _is_wanted(attempt: DisbursementRequest, partner: Partner) -> bool:
+    """A partner may switch off that an unknown one is sent again; one that never left still is."""
+    return partner.resend_unknown or attempt.status != AttemptStatus.UNKNOWN
 
 
 def _may_go_again(attempt: DisbursementRequest, *, now: datetime) -> bool:
