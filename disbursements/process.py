@@ -150,7 +150,9 @@ def judge(loan: LoanTracking, fresh: FreshLoan, shop: Shop) -> Refusal | None:
     """Return why this loan may not be paid now: our rules first, then what Mifos X would refuse."""
     [facts] = facts_of([loan])
     today = shop.preflight.today
-    ours = refusal_for(facts=facts, rules=rules_of(shop.partner), today=today)
+    # Afresh: what a pass holds by rules that were changed since it began would stay held.
+    partner = Partner.objects.prefetch_related("products").get(pk=shop.partner.pk)
+    ours = refusal_for(facts=facts, rules=rules_of(partner), today=today)
     return ours or shop.preflight.refusal(fresh)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 
@@ -138,12 +139,22 @@ def _finish(partner: Partner, orders: Orders) -> None:
 def decide_for(partner: Partner) -> Refusal | None:
     """Keep every hold of the partner true; return what keeps all its loans waiting, or None."""
     now = timezone.now()
+    partner = _with_rules_of_now(partner)
     gate = gate_for(partner)
     if gate is None or gate.hold == HoldReason.FLOAT_SHORT:
         # While the float is short they wait for it as held loans, which a withdrawal ends.
         retry_by_policy(partner, now=now)
     decide_pending(partner, gate=gate, now=now, today=timezone.localdate(now))
     return gate
+
+
+def _with_rules_of_now(partner: Partner) -> Partner:
+    """Read the partner again: a loan that is decided by rules that were changed since the pass
+    began would stay so. The lock waits for a change that is dated already and not yet committed.
+    """
+    with transaction.atomic():
+        partners = Partner.objects.select_for_update(no_key=True).prefetch_related("products")
+        return partners.get(pk=partner.pk)
 
 
 def _pay(partner: Partner, orders: Orders, report: PartnerProcess) -> None:

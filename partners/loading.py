@@ -14,6 +14,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_slug
 from django.db import transaction
+from django.utils import timezone
 
 from partners.columns import (
     CREDENTIAL_KEYS,
@@ -379,7 +380,8 @@ def _save(
     products: list[LoanProductAutoDisbursalConfig],
     now: datetime,
 ) -> None:
-    partner.rules_changed_at = now
+    # Not when the file was opened: a pass may have decided by the old rules since.
+    partner.rules_changed_at = max(now, timezone.now())
     if partner.pk is None:
         partner.save()
     else:
