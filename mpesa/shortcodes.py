@@ -61,11 +61,13 @@ def open_breaker(
     the operator (contracts/mpesa.md 4).
     """
     shortcode_of(environment, shortcode)
+    refused = {"is_credential_refused": True} if is_credential_refused else {}
     if is_credential_refused:
         trusted = _rows(environment, shortcode).filter(is_credential_refused=False)
-        trusted.update(is_credential_refused=True, breaker_cause=cause[:300])
+        trusted.update(**refused, breaker_cause=cause[:300])
     closed = _rows(environment, shortcode).filter(breaker_opened_at=None)
-    return closed.update(breaker_opened_at=now, breaker_cause=cause[:300]) == 1
+    # The refusal once more: somebody may have reset the breaker, and it with it, in between.
+    return closed.update(breaker_opened_at=now, breaker_cause=cause[:300], **refused) == 1
 
 
 def is_stopped(environment: str, shortcode: str) -> bool:
@@ -73,9 +75,14 @@ def is_stopped(environment: str, shortcode: str) -> bool:
     return bool(_stopped.all(environment=environment, shortcode=shortcode))
 
 
-def reset_breaker(environment: str, shortcode: str) -> bool:
-    """Let a shortcode send again, on a person's word. False when it was not stopped."""
+def reset_breaker(environment: str, shortcode: str, *, seen: Shortcode | None = None) -> bool:
+    """Let a shortcode send again, on a person's word. False when it was not stopped, or not as
+    the person has `seen` it."""
     stopped = _rows(environment, shortcode).exclude(breaker_opened_at=None)
+    if seen is not None:
+        stopped = stopped.filter(
+            breaker_opened_at=seen.breaker_opened_at, breaker_cause=seen.breaker_cause
+        )
     closed = {"breaker_opened_at": None, "breaker_cause": "", "is_credential_refused": False}
     return stopped.update(**closed) == 1
 

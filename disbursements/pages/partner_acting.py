@@ -38,7 +38,7 @@ VIEW = "partners.view_partner"
 CHANGE = "partners.change_partner"
 # Asking a partner's systems moves nothing: whoever acts on loans or partners may.
 OPERATE = (HOLD, CHANGE)
-Switch = Callable[[Partner, str, str, datetime], bool]
+Switch = Callable[[Standing, str, str, datetime], bool]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,19 +55,23 @@ class PartnerKind:
     is_of_shortcode: bool = False  # done to every partner that pays from it
 
 
+CHANGED = "It changed since this page was opened. Look again."
 OTHERS = "another lender pays from this shortcode too: ask somebody who sees both."
 
 
-def _pause(partner: Partner, by: str, reason: str, now: datetime) -> bool:
-    return pause_partner(partner, by=by, reason=reason, now=now)
+def _pause(standing: Standing, by: str, reason: str, now: datetime) -> bool:
+    return pause_partner(standing.partner, by=by, reason=reason, now=now)
 
 
-def _resume(partner: Partner, by: str, reason: str, now: datetime) -> bool:
-    return resume_partner(partner, by=by, reason=reason, now=now)
+def _resume(standing: Standing, by: str, reason: str, now: datetime) -> bool:
+    return resume_partner(standing.partner, by=by, reason=reason, now=now)
 
 
-def _reset(partner: Partner, by: str, reason: str, now: datetime) -> bool:
-    done = reset_breaker(partner.mpesa_environment, partner.mpesa_shortcode)
+def _reset(standing: Standing, by: str, reason: str, now: datetime) -> bool:
+    partner = standing.partner
+    place = (partner.mpesa_environment, partner.mpesa_shortcode)
+    # Only the breaker that was compared with the page: it may be another by now.
+    done = reset_breaker(*place, seen=standing.shortcode)
     if done:
         text = f"Shortcode {partner.mpesa_shortcode} may pay again: {reason}"
         write_down(partner, by=by, text=text)
@@ -190,14 +194,15 @@ def carry_out(kind: PartnerKind, standing: Standing, reason: str, request: HttpR
     if kind.is_of_shortcode and not sees_shortcode(user, partner):
         return Done(text=f"Not done: {OTHERS}", is_done=False)
     if ticket.seen[partner.pk] != _shown(kind, standing):
-        return Done(text="It changed since this page was opened. Look again.", is_done=False)
+        return Done(text=CHANGED, is_done=False)
     action = use_ticket(ticket, user=user, reason=reason, now=now)
     if action is None:
         return Done(text="That was done already, and only once.", is_done=True)
-    moved = kind.switch(partner, user.get_username(), reason, now)
-    text = f"{partner.name}: {kind.label.lower()}, done." if moved else "It was so already."
+    moved = kind.switch(standing, user.get_username(), reason, now)
+    unmoved = CHANGED if kind.is_of_shortcode else "It was so already."
+    text = f"{partner.name}: {kind.label.lower()}, done." if moved else unmoved
     close(action, [{"partner": partner.slug, "done": moved, "text": text}], now=timezone.now())
-    return Done(text=text, is_done=True)
+    return Done(text=text, is_done=moved or not kind.is_of_shortcode)
 
 
 @require_POST
