@@ -14,7 +14,7 @@ from disbursements.schedule import is_too_late, next_question_at
 from disbursements.sending import doubt, recheck_max_age
 from loans.audit import note_change
 from loans.models import ReviewReason
-from loans.review import raise_review
+from loans.review import raise_review_locked
 from mpesa.addresses import ReturnAddress, open_request
 from mpesa.client import (
     MpesaClient,
@@ -113,14 +113,17 @@ def call_people(partner: Partner, *, now: datetime) -> None:
         status__in=SILENT,
         loan_tracking__review_reason="",
     )
-    for pk, loan_pk in list(old.values_list("pk", "loan_tracking_id")):
-        raise_review(
-            loan_pk,
-            ReviewReason.OUTCOME_UNKNOWN,
-            message="M-Pesa has given no verdict for too long; check the M-PESA statement",
-            now=now,
-            disbursement_request_id=pk,
-        )
+    for pk in list(old.values_list("pk", flat=True)):
+        with locked_attempt(pk) as (attempt, loan):
+            if attempt.status not in SILENT:
+                continue  # its verdict came meanwhile
+            raise_review_locked(
+                loan,
+                ReviewReason.OUTCOME_UNKNOWN,
+                message="M-Pesa has given no verdict for too long; check the M-PESA statement",
+                now=now,
+                disbursement_request_id=pk,
+            )
 
 
 def may_ask(partner: Partner) -> bool:

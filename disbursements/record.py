@@ -26,7 +26,7 @@ from disbursements.moves import (
 from disbursements.sending import backoff_seconds
 from loans.audit import note_change
 from loans.models import LoanStatus, LoanTracking, ReviewReason
-from loans.review import raise_review
+from loans.review import raise_review_locked
 from mifos.client import (
     AwaitingChecker,
     CommandState,
@@ -339,13 +339,16 @@ def _call(attempt: DisbursementRequest, message: str) -> None:
 
 def _alarm(attempt: DisbursementRequest, reason: ReviewReason, message: str) -> None:
     """Call a person, and go on looking with growing pauses: the cause may be mended in Mifos X."""
-    raise_review(
-        attempt.loan_tracking_id,
-        reason,
-        message=message,
-        now=timezone.now(),
-        disbursement_request_id=attempt.pk,
-    )
+    with locked_attempt(attempt.pk) as (current, loan):
+        # Another may have recorded it meanwhile, which is the end of some causes.
+        if current.status == AttemptStatus.PAID or reason not in SETTLED_BY_RECORD:
+            raise_review_locked(
+                loan,
+                reason,
+                message=message,
+                now=timezone.now(),
+                disbursement_request_id=attempt.pk,
+            )
     _set_next_turn(attempt)
 
 

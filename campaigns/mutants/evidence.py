@@ -222,12 +222,12 @@ EVIDENCE_MUTANTS = (
         (
             Edit(
                 "disbursements/ask.py",
-                '    for pk, loan_pk in list(old.values_list("pk", "loan_tracking_id")):\n',
+                '    for pk in list(old.values_list("pk", flat=True)):\n',
                 "    from disbursements.sending import fail\n\n"
                 '    for pk in list(old.values_list("pk", flat=True)):\n'
                 "        with locked_attempt(pk) as (late, owner):\n"
                 '            fail(late, owner, reason="old", evidence={"proof": "age"}, now=now)\n'
-                '    for pk, loan_pk in list(old.values_list("pk", "loan_tracking_id")):\n',
+                '    for pk in list(old.values_list("pk", flat=True)):\n',
             ),
         ),
         scenario("silence_for_a_day_calls_a_person_and_fails_nothing"),
