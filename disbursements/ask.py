@@ -41,6 +41,8 @@ def ask_the_silent(partner: Partner, mpesa: MpesaClient, *, deadline: float | No
     patience = Patience(deadline=deadline)
 
     def ask(pk: int) -> bool:
+        if not may_ask(partner):  # an answer of this very pass may have stopped it
+            return False
         was_asked = ask_one(pk, mpesa)
         patience.note(success=was_asked)
         return was_asked
