@@ -49,6 +49,12 @@ class Case:
             for each in self.attempts
         )
 
+    @property
+    def stand(self) -> list[tuple[int, str]]:
+        """How far each cycle and attempt has come: the same while no pass is at work on them."""
+        cycles = [(each.pk, each.status) for each in self.cycles]
+        return cycles + [(each.pk, each.status) for each in self.attempts]
+
     def is_superseded(self, attempt: DisbursementRequest) -> bool:
         """A later cycle stands for this loan: that its disbursement was undone is known."""
         return attempt.loan_tracking_id != self.loan.pk
@@ -83,6 +89,12 @@ def waiting_list(mifos: MifosClient) -> frozenset[int]:
     """Return the ids of the loans that wait for disbursal in Mifos X. Raises MifosError."""
     leave_database()
     return frozenset(loan.loan_id for page in mifos.approved_loans() for loan in page)
+
+
+def read_again(case: Case) -> Case:
+    """Return the case as our rows stand now."""
+    [now] = _cases(case.partner, [case.loan_id])
+    return now
 
 
 def _with_payments(partner: Partner, window: Window) -> set[int]:

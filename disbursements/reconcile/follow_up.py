@@ -7,13 +7,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.db.models import Q
 
 from disbursements.evidence import ask_soon
-from disbursements.models import AttemptStatus, DisbursementRequest
+from disbursements.models import MONEY_MOVED, AttemptStatus, DisbursementRequest
 from disbursements.reconcile.coherence import Breach
 from disbursements.reconcile.differences import Difference, DifferenceKind
 from disbursements.record import LEASE_SECONDS
+from loans.audit import lock_loan
 from loans.models import LoanEvent, LoanTracking
 from loans.review import GRAVITY, raise_review
 from partners.pausing import pause_all
@@ -30,8 +32,10 @@ def follow_up(differences: Iterable[Difference], *, now: datetime) -> None:
             record_soon(difference.attempt_id, now=now)
         if difference.loan is not None and difference.review is not None:
             of_loan[difference.loan.pk].append(difference)
-    for found in of_loan.values():
-        _call(found, now=now)
+    for loan_pk, found in of_loan.items():
+        with transaction.atomic():
+            lock_loan(loan_pk)
+            _call([each for each in found if not _is_over(each)], now=now)
 
 
 def stop_payouts(breaches: Sequence[Breach], *, now: datetime) -> None:
@@ -56,6 +60,8 @@ def record_soon(attempt_id: int, *, now: datetime) -> None:
 
 def _call(found: list[Difference], *, now: datetime) -> None:
     """Raise one review for all that is wrong with a loan, in the words of the gravest."""
+    if not found:
+        return
     found.sort(key=_gravity, reverse=True)
     first, loan, reason = found[0], found[0].loan, found[0].review
     if loan is None or reason is None:
@@ -74,6 +80,16 @@ def _call(found: list[Difference], *, now: datetime) -> None:
     for difference in found:
         if difference.kind == DifferenceKind.MISSING_RESULT and difference.attempt_id:
             ask_soon(difference.attempt_id, reason=difference.said, now=now)
+
+
+def _is_over(difference: Difference) -> bool:
+    """Has the missing result come since the statement was compared?"""
+    paid = DisbursementRequest.objects.filter(
+        pk=difference.attempt_id or 0,
+        status__in=MONEY_MOVED,
+        transaction_receipt=difference.receipt,
+    )
+    return difference.kind == DifferenceKind.MISSING_RESULT and paid.exists()
 
 
 def _gravity(difference: Difference) -> int:

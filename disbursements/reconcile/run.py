@@ -15,6 +15,7 @@ from disbursements.reconcile.cases import (
     cases_of,
     open_attempts,
     paid_in,
+    read_again,
     waiting_list,
 )
 from disbursements.reconcile.coherence import breaches
@@ -26,13 +27,14 @@ from disbursements.reconcile.proofs import held_twice, unproven
 from disbursements.reconcile.report import Book, Reconciliation, StatementFacts
 from disbursements.reconcile.window import Window
 from disbursements.statement import Statement
-from mifos.client import MifosClient, MifosError, MifosNotFound
+from mifos.client import LoanDetail, MifosClient, MifosError, MifosNotFound
 from partners.gateways import NotConfigured, mifos_client
 from partners.models import Partner
 from partners.overlap import leave_database, overlap
 
 logger = logging.getLogger(__name__)
 MOST_PARTNERS_AT_ONCE = 32
+READINGS = 3  # of a loan that a pass is at work on
 UNREAD_BEFORE_GIVING_UP = 5  # loans of one partner: a Mifos X that is down costs a time-out each
 
 
@@ -171,12 +173,26 @@ def _read_cases(
 
 
 def _look(case: Case, mifos: MifosClient) -> MifosFinding:
+    """Compare one loan. A difference counts if our rows are the same after Mifos X was read: a
+    pass may have paid or recorded the loan in between."""
+    found = MifosFinding()
+    for _ in range(READINGS):
+        found = compare_with_mifos(case, _detail(case, mifos))
+        if not found.differences:
+            return found
+        again = read_again(case)
+        if again.stand == case.stand:
+            return found
+        case = again
+    return found
+
+
+def _detail(case: Case, mifos: MifosClient) -> LoanDetail | None:
     leave_database()
     try:
-        detail = mifos.loan(case.loan_id)
+        return mifos.loan(case.loan_id)
     except MifosNotFound:
-        return compare_with_mifos(case, None)
-    return compare_with_mifos(case, detail)
+        return None
 
 
 def _facts(statement: Statement, shortcode: str, found: MpesaFinding) -> StatementFacts:
