@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from django.db import transaction
 from django.db.models import Model
@@ -13,6 +15,7 @@ from partners.models import Partner, PayoutSwitch
 
 logger = logging.getLogger(__name__)
 SWITCH_ID = 1
+NOTHING_MORE: Mapping[str, object] = MappingProxyType({})
 
 
 def payouts_paused() -> PayoutSwitch | None:
@@ -25,9 +28,13 @@ def pause_partner(partner: Partner, *, by: str, reason: str, now: datetime) -> b
     return _set_partner(partner, paused=True, by=by, reason=reason, now=now)
 
 
-def resume_partner(partner: Partner, *, by: str, reason: str, now: datetime) -> bool:
-    """Let `partner` pay again. False = it was not paused."""
-    return _set_partner(partner, paused=False, by=by, reason=reason, now=now)
+def resume_partner(
+    partner: Partner, *, by: str, reason: str, now: datetime, paused_at: datetime | None = None
+) -> bool:
+    """Let `partner` pay again. False = it was not paused, or not since the `paused_at` seen."""
+    return _set_partner(
+        partner, paused=False, by=by, reason=reason, now=now, guard=_seen(paused_at)
+    )
 
 
 def pause_all(*, by: str, reason: str, now: datetime) -> bool:
@@ -35,14 +42,28 @@ def pause_all(*, by: str, reason: str, now: datetime) -> bool:
     return _set_switch(paused=True, by=by, reason=reason, now=now)
 
 
-def resume_all(*, by: str, reason: str, now: datetime) -> bool:
-    """Let every partner pay again that is not paused itself. False = nothing was stopped."""
-    return _set_switch(paused=False, by=by, reason=reason, now=now)
+def resume_all(*, by: str, reason: str, now: datetime, paused_at: datetime | None = None) -> bool:
+    """Let every partner pay again that is not paused itself. False = nothing was stopped, or not
+    since the `paused_at` seen."""
+    return _set_switch(paused=False, by=by, reason=reason, now=now, guard=_seen(paused_at))
 
 
-def _set_partner(partner: Partner, *, paused: bool, by: str, reason: str, now: datetime) -> bool:
+def _seen(paused_at: datetime | None) -> dict[str, object]:
+    """What a page showed must be what is lifted: another pause has another reason."""
+    return {} if paused_at is None else {"paused_at": paused_at}
+
+
+def _set_partner(
+    partner: Partner,
+    *,
+    paused: bool,
+    by: str,
+    reason: str,
+    now: datetime,
+    guard: Mapping[str, object] = NOTHING_MORE,
+) -> bool:
     with transaction.atomic():
-        moved = Partner.objects.filter(pk=partner.pk, is_paused=not paused).update(
+        moved = Partner.objects.filter(pk=partner.pk, is_paused=not paused, **guard).update(
             **_columns(paused=paused, by=by, reason=reason, now=now), updated_at=now
         )
         if moved:
@@ -51,10 +72,17 @@ def _set_partner(partner: Partner, *, paused: bool, by: str, reason: str, now: d
     return bool(moved)
 
 
-def _set_switch(*, paused: bool, by: str, reason: str, now: datetime) -> bool:
+def _set_switch(
+    *,
+    paused: bool,
+    by: str,
+    reason: str,
+    now: datetime,
+    guard: Mapping[str, object] = NOTHING_MORE,
+) -> bool:
     with transaction.atomic():
         switch, _ = PayoutSwitch.objects.get_or_create(pk=SWITCH_ID)
-        moved = PayoutSwitch.objects.filter(pk=SWITCH_ID, is_paused=not paused).update(
+        moved = PayoutSwitch.objects.filter(pk=SWITCH_ID, is_paused=not paused, **guard).update(
             **_columns(paused=paused, by=by, reason=reason, now=now)
         )
         if moved:

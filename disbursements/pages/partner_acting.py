@@ -24,7 +24,15 @@ from disbursements.pages.door import View, staff_page
 from disbursements.pages.scope import User as Viewer
 from disbursements.pages.scope import visible_partners
 from disbursements.pages.standing import Standing, breaker_words, float_words, standings
-from disbursements.pages.tickets import OLD, Ticket, close, read_ticket, sign, use_ticket
+from disbursements.pages.tickets import (
+    CHANGED,
+    OLD,
+    Ticket,
+    close,
+    read_ticket,
+    sign,
+    use_ticket,
+)
 from disbursements.pages.wording import counted, without_phones
 from disbursements.passes import run_fetch
 from mpesa.shortcodes import reset_breaker
@@ -53,9 +61,9 @@ class PartnerKind:
     what: str = ""
     switch: Switch | None = None
     is_of_shortcode: bool = False  # done to every partner that pays from it
+    lifts_pause: bool = False
 
 
-CHANGED = "It changed since this page was opened. Look again."
 OTHERS = "another lender pays from this shortcode too: ask somebody who sees both."
 
 
@@ -64,7 +72,9 @@ def _pause(standing: Standing, by: str, reason: str, now: datetime) -> bool:
 
 
 def _resume(standing: Standing, by: str, reason: str, now: datetime) -> bool:
-    return resume_partner(standing.partner, by=by, reason=reason, now=now)
+    # Only the pause that was compared with the page: it may be another, for another reason, by now.
+    paused_at = standing.partner.paused_at
+    return resume_partner(standing.partner, by=by, reason=reason, now=now, paused_at=paused_at)
 
 
 def _reset(standing: Standing, by: str, reason: str, now: datetime) -> bool:
@@ -112,6 +122,7 @@ PARTNER_KINDS: dict[str, PartnerKind] = {
             title="Resume the payouts of {name}",
             what="The next pass pays what waits, if nothing else holds it.",
             switch=_resume,
+            lifts_pause=True,
         ),
         PartnerKind(
             name="reset",
@@ -152,7 +163,9 @@ def _why_not(kind: PartnerKind, standing: Standing, user: Viewer) -> str:
 
 
 def _shown(kind: PartnerKind, standing: Standing) -> str:
-    """What a page showed that must still hold when it is sent: of a breaker, which one it was."""
+    """What a page showed that must still hold when it is sent: which breaker, or pause, it was."""
+    if kind.lifts_pause:
+        return f"{standing.partner.paused_at or ''}"
     if not kind.is_of_shortcode or standing.shortcode is None:
         return ""
     return f"{standing.shortcode.breaker_opened_at} {standing.shortcode.breaker_cause}"
@@ -193,16 +206,17 @@ def carry_out(kind: PartnerKind, standing: Standing, reason: str, request: HttpR
         return Done(text=OLD, is_done=False)
     if kind.is_of_shortcode and not sees_shortcode(user, partner):
         return Done(text=f"Not done: {OTHERS}", is_done=False)
-    if ticket.seen[partner.pk] != _shown(kind, standing):
+    shown = _shown(kind, standing)
+    if ticket.seen[partner.pk] != shown:
         return Done(text=CHANGED, is_done=False)
     action = use_ticket(ticket, user=user, reason=reason, now=now)
     if action is None:
         return Done(text="That was done already, and only once.", is_done=True)
     moved = kind.switch(standing, user.get_username(), reason, now)
-    unmoved = CHANGED if kind.is_of_shortcode else "It was so already."
+    unmoved = CHANGED if shown else "It was so already."
     text = f"{partner.name}: {kind.label.lower()}, done." if moved else unmoved
     close(action, [{"partner": partner.slug, "done": moved, "text": text}], now=timezone.now())
-    return Done(text=text, is_done=moved or not kind.is_of_shortcode)
+    return Done(text=text, is_done=moved or not shown)
 
 
 @require_POST

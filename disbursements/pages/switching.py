@@ -21,8 +21,17 @@ from disbursements.pages.desk import frame
 from disbursements.pages.door import View, staff_page
 from disbursements.pages.scope import User as Viewer
 from disbursements.pages.standing import paused, standings
-from disbursements.pages.tickets import OLD, Ticket, close, read_ticket, sign, use_ticket
-from partners.pausing import pause_all, payouts_paused, resume_all
+from disbursements.pages.tickets import (
+    CHANGED,
+    OLD,
+    Ticket,
+    close,
+    read_ticket,
+    sign,
+    use_ticket,
+)
+from partners.models import PayoutSwitch
+from partners.pausing import SWITCH_ID, pause_all, payouts_paused, resume_all
 from partners.visibility import is_bound
 
 CHANGE = "partners.change_payoutswitch"
@@ -97,13 +106,23 @@ def _carry_out(kind: SwitchKind, reason: str, request: HttpRequest) -> Done:
     ticket = read_ticket(request.POST.get("ticket", ""), name=_name(kind), user=user)
     if ticket is None:
         return Done(text=OLD, is_done=False)
+    paused_now = payouts_paused()
+    if kind.is_way_back and ticket.seen != _shown(paused_now):
+        return Done(text=CHANGED, is_done=False)
     action = use_ticket(ticket, user=user, reason=reason, now=now)
     if action is None:
         return Done(text="That was done already, and only once.", is_done=True)
-    moved = kind.switch(by=user.get_username(), reason=reason, now=now)
+    lifted = {"paused_at": paused_now.paused_at} if kind.is_way_back and paused_now else {}
+    moved = kind.switch(by=user.get_username(), reason=reason, now=now, **lifted)
     text = f"{kind.title}: done." if moved else "It was so already."
     close(action, [{"done": moved, "text": text}], now=timezone.now())
     return Done(text=text, is_done=True)
+
+
+def _shown(switch: PayoutSwitch | None) -> dict[int, str]:
+    """Which pause the page shows: no other one is lifted from it."""
+    at = switch.paused_at if switch else None
+    return {SWITCH_ID: at.isoformat()} if at else {}
 
 
 def _name(kind: SwitchKind) -> str:
@@ -122,6 +141,6 @@ def _context(
         "state": paused(switch, "All payouts are", now=now) if switch else "Payouts are on.",
         "form": form,
         "refusal": refusal,
-        "ticket": sign(Ticket(name=_name(kind), user=user.pk, seen={})),
+        "ticket": sign(Ticket(name=_name(kind), user=user.pk, seen=_shown(switch))),
         "banners": [],
     }

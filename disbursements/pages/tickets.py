@@ -16,6 +16,8 @@ SALT = "loanpoll.desk"
 MAX_AGE_SECONDS = 3600
 OLD = "This page was open for too long, or is not yours. Look again, and press again."
 
+CHANGED = "It changed since this page was opened. Look again."
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ticket:
