@@ -42,6 +42,23 @@ def pause_all(*, by: str, reason: str, now: datetime) -> bool:
     return _set_switch(paused=True, by=by, reason=reason, now=now)
 
 
+def pause_all_for_a_breach(*, by: str, reason: str, now: datetime) -> None:
+    """Stop the payouts of every partner; a person's pause gives way, and is named in the reason.
+
+    Whoever resumed would else not know of the graver cause. Said once: what `by` paused stays.
+    """
+    with transaction.atomic():
+        PayoutSwitch.objects.get_or_create(pk=SWITCH_ID)
+        switch = PayoutSwitch.objects.select_for_update().get(pk=SWITCH_ID)
+        if switch.is_paused and switch.paused_by == by:
+            return
+        if switch.is_paused:
+            reason = f"{reason[:150]}; before that: {switch.paused_by}, {switch.pause_reason}"
+        columns = _columns(paused=True, by=by, reason=reason, now=now)
+        PayoutSwitch.objects.filter(pk=SWITCH_ID).update(**columns)
+        _say(switch, paused=True, by=by, reason=reason)
+
+
 def resume_all(*, by: str, reason: str, now: datetime, paused_at: datetime | None = None) -> bool:
     """Let every partner pay again that is not paused itself. False = nothing was stopped, or not
     since the `paused_at` seen."""

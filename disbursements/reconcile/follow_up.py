@@ -18,7 +18,7 @@ from disbursements.record import LEASE_SECONDS
 from loans.audit import lock_loan
 from loans.models import LoanEvent, LoanTracking
 from loans.review import GRAVITY, raise_review
-from partners.pausing import pause_all
+from partners.pausing import pause_all_for_a_breach
 
 logger = logging.getLogger(__name__)
 ACTOR = "reconcile"
@@ -47,7 +47,7 @@ def stop_payouts(breaches: Sequence[Breach], *, now: datetime) -> None:
         f"{len(breaches)} breach(es) in our own book, first: loan {first.loan_id} of "
         f"{first.partner}: {first.problem}"
     )
-    pause_all(by=ACTOR, reason=reason[:300], now=now)
+    pause_all_for_a_breach(by=ACTOR, reason=reason, now=now)
 
 
 def record_soon(attempt_id: int, *, now: datetime) -> None:
