@@ -114,8 +114,11 @@ def _ask(claim: Claim, *, fresh: FreshLoan, mpesa: MpesaClient) -> Answer:
 
 
 def _leave_no_doubt_behind(attempt: DisbursementRequest, answer: Answer) -> None:
-    """This very send is proven to have moved nothing: take it out of the doubtful ones."""
-    if isinstance(answer, MpesaNotSent | MpesaRefused | MpesaCredentials):
+    """This very send is proven to have moved nothing: take it out of the doubtful ones.
+
+    Not one that was turned away for its credential: it left, and money was seen to land after it.
+    """
+    if isinstance(answer, MpesaNotSent | MpesaRefused):
         note_on_attempt(attempt, sends_in_doubt=max(attempt.sends_in_doubt - 1, 0))
 
 

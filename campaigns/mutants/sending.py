@@ -211,7 +211,7 @@ SENDING_MUTANTS = (
         (
             Edit(
                 SENDING,
-                "if isinstance(answer, MpesaNotSent | MpesaRefused | MpesaCredentials):",
+                "if isinstance(answer, MpesaNotSent | MpesaRefused):",
                 "if isinstance(answer, MpesaNotSent | MpesaThrottled | MpesaRefused):",
             ),
         ),

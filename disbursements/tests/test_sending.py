@@ -76,7 +76,7 @@ def test_the_order_says_what_the_claim_promised():
     [
         (MpesaNotSent("no way out"), 0),
         (MpesaThrottled("busy"), 1),
-        (MpesaCredentials("no product"), 0),
+        (MpesaCredentials("no product"), 1),
     ],
 )
 def test_what_did_not_arrive_is_sent_again_later(answer, in_doubt):
