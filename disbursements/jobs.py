@@ -81,28 +81,48 @@ class Visits:
 
     _visits: dict[int, Visit] = field(default_factory=dict)
     _doors: dict[int, threading.Lock] = field(default_factory=dict)
+    _turned_away: set[int] = field(default_factory=set)
 
     def of(self, partner_id: int) -> Visit | None:
-        """Return the visit to a partner, or None when another thread still opens it.
+        """Return the visit to a partner, or None while another thread opens the first.
 
         Nobody waits long at the door: a partner whose Mifos X hangs would take every thread of the
-        worker. What is left undone is handed over again by the sweep. Raises NotConfigured when not
-        even Mifos X is set up.
+        worker. While a visit is renewed, the one before serves on. Who finds none is handed over
+        again by whoever opens, and at the latest by the sweep. Raises NotConfigured when not even
+        Mifos X is set up.
         """
+        kept = self._visits.get(partner_id)
+        if kept is not None and time.monotonic() < kept.ends_at:
+            return kept
         door = self._doors.setdefault(partner_id, threading.Lock())
-        if not door.acquire(timeout=DOOR_SECONDS):
+        serves_on = kept is not None and time.monotonic() < kept.ends_at + VISIT_SECONDS
+        if not door.acquire(timeout=0 if serves_on else DOOR_SECONDS):
+            if serves_on:
+                return kept
+            self._turned_away.add(partner_id)
             return None
         try:
-            visit = self._visits.get(partner_id)
-            if visit is None or time.monotonic() >= visit.ends_at:
-                visit = self._visits[partner_id] = _begin_visit(partner_id)
-            return visit
+            visit = self._open(partner_id)
         finally:
             door.release()
+        self._call_back(partner_id, visit)
+        return visit
 
     def forget(self) -> None:
         """End all visits."""
         self._visits.clear()
+
+    def _open(self, partner_id: int) -> Visit:
+        visit = self._visits.get(partner_id)
+        if visit is None or time.monotonic() >= visit.ends_at:
+            visit = self._visits[partner_id] = _begin_visit(partner_id)
+        return visit
+
+    def _call_back(self, partner_id: int, visit: Visit) -> None:
+        """Hand over again what was turned away while the door was being opened."""
+        if partner_id in self._turned_away and visit.shop is not None:
+            self._turned_away.discard(partner_id)
+            hand_over_due(visit.shop.partner)
 
 
 visits = Visits()
