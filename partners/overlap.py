@@ -51,9 +51,10 @@ class Patience:
 
 
 def leave_database() -> None:
-    """Say that a network call comes now: no transaction is open, and the connection goes back.
+    """Say that a long wait comes now: no transaction is open, and the connection goes back.
 
-    A thread that kept its connection while it waits on HTTP would starve the pool (docs/decisions).
+    A thread that kept its connection while it waits on HTTP, or on other threads, would starve the
+    pool (docs/decisions).
     """
     blocks = connection.atomic_blocks
     if blocks and not getattr(blocks[-1], "_from_testcase", False):
@@ -87,6 +88,8 @@ def overlap(
                     break
             if not running:
                 return
+            # Who waits for threads that need the pool must hold no part of it.
+            leave_database()
             yield from _result(finished.get())
             running -= 1
 

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 from typing import cast
 
 import pytest
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 
 from partners.overlap import NetworkInsideTransaction, Patience, leave_database, overlap
 
@@ -94,3 +94,26 @@ def test_patience_ends_with_the_time():
     assert Patience(deadline=time.monotonic()).is_lost
     assert not Patience(deadline=time.monotonic() + 60).is_lost
     assert list(Patience().while_kept([1, 2])) == [1, 2]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no pool")
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_for_the_threads_holds_no_connection_meanwhile():
+    # Threads of thirty partners that held one each would leave none to the threads they wait for.
+    waiting = connections[DEFAULT_DB_ALIAS]
+    waiting.ensure_connection()
+
+    def has_let_go(number: int) -> bool:
+        for _ in range(500):
+            if waiting.connection is None:
+                return True
+            time.sleep(0.01)
+        return False
+
+    assert list(overlap(has_let_go, [1], workers=1)) == [True]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_waiting_for_threads_inside_a_transaction_is_a_bug():
+    with transaction.atomic(), pytest.raises(NetworkInsideTransaction):
+        list(overlap(str, [1], workers=1))
