@@ -17,13 +17,19 @@ from disbursements.process import pay_loan
 from disbursements.resend import send_again
 from disbursements.tests.making import make_loan, make_partner, make_product
 from disbursements.tests.peers import FakeMifos, FakeMpesa, make_shop
-from mpesa.client import MpesaCredentials, MpesaRefused
+from mpesa.client import MpesaCredentials, MpesaError, MpesaRefused, MpesaThrottled
 from mpesa.shortcodes import reset_breaker
 from partners.models import Partner
 
+TURNED_AWAY = [
+    MpesaCredentials("a token issued a moment ago is rejected", code="401.002.01"),
+    MpesaThrottled("Spike arrest violation", code="500.003.02"),
+]
+
 
 @pytest.mark.django_db
-def test_what_was_turned_away_and_then_refused_is_asked_about():
+@pytest.mark.parametrize("answer", TURNED_AWAY, ids=["refused_token", "throttled"])
+def test_what_was_turned_away_and_then_refused_is_asked_about(answer: MpesaError):
     partner = make_partner()
     make_product(partner)
     loan = make_loan(partner)
@@ -32,7 +38,7 @@ def test_what_was_turned_away_and_then_refused_is_asked_about():
     mifos.know(loan)
     mpesa.pay_answers.extend(
         [
-            MpesaCredentials("a token issued a moment ago is rejected", code="401.002.01"),
+            answer,
             MpesaRefused("Bad Request - Invalid InitiatorName", code="400.002.02"),
         ]
     )
