@@ -47,6 +47,11 @@ EVIDENCE_MUTANTS = (
                 "        if attempt.status in CLOSED_STATES:\n",
                 "        if attempt.status == AttemptStatus.FAILED:\n",
             ),
+            Edit(  # the second rule that would stop it
+                EVIDENCE,
+                "Proof.REPORTED_FAILED if spoke_of_success(attempt, loan):",
+                "Proof.REPORTED_FAILED if not attempt.pk:",
+            ),
         ),
         scenario("a_failure_after_a_success_changes_nothing_and_calls_a_person"),
     ),
