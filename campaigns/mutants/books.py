@@ -271,7 +271,7 @@ FOLLOWING_MUTANTS = (
                 "        transaction.on_commit(lambda: LoanEvent.objects.bulk_create(events))\n",
             ),
         ),
-        scenario("the_process_may_die_anywhere_in_the_pass_that_pays"),
+        ("loans/tests/test_audit.py",),
     ),
 )
 PEOPLE_MUTANTS = (
