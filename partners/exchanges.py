@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from django.db import DatabaseError
+from django.db import Error as DatabaseFault
+from django.db import connection
 from django.db.models import QuerySet
 
 from mifos.exchange import Exchange, Keep
 from partners.models import MifosExchange
+from partners.overlap import leave_database
 
 LONGEST_PATH = 300
 REMOVED_AT_ONCE = 2000  # so that no pass waits long for the one writer of SQLite
@@ -30,8 +32,10 @@ def _keep(partner_id: int, exchange: Exchange) -> None:
     """Write one row. What it says is known elsewhere too, so that it fails must stop nothing."""
     try:
         _row(partner_id, exchange).save(force_insert=True)
-    except DatabaseError as exc:
+    except DatabaseFault as exc:  # InterfaceError, too, which is no DatabaseError
         logger.warning("An exchange with Mifos X could not be kept: %s", type(exc).__name__)
+    if not connection.in_atomic_block:
+        leave_database()  # the caller left it before this call, and may call again at once
 
 
 def _row(partner_id: int, exchange: Exchange) -> MifosExchange:

@@ -7,7 +7,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from mifos.exchange import Ending, Exchange
@@ -54,15 +54,16 @@ def test_a_question_that_went_well_leaves_no_row():
     assert not MifosExchange.objects.exists()
 
 
-def test_a_row_that_cannot_be_written_stops_nothing(monkeypatch, caplog):
+@pytest.mark.parametrize("fault", [DatabaseError, InterfaceError])
+def test_a_row_that_cannot_be_written_stops_nothing(monkeypatch, caplog, fault):
     def fail(partner_id, exchange):
-        raise DatabaseError("disk full of 254712345678")
+        raise fault("disk full of 254712345678")
 
     monkeypatch.setattr(exchanges, "_row", fail)
 
     keeper(make_partner().pk)(an_exchange())
 
-    assert caplog.messages == ["An exchange with Mifos X could not be kept: DatabaseError"]
+    assert caplog.messages == ["An exchange with Mifos X could not be kept: " + fault.__name__]
 
 
 def prune(*arguments: str) -> str:
@@ -86,3 +87,14 @@ def test_prune_removes_the_old_and_keeps_the_young(monkeypatch):
 def test_prune_says_what_an_age_is(age):
     with pytest.raises(CommandError, match="a number of days such as 400d"):
         prune(f"--older-than={age}")
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no pool")
+@pytest.mark.django_db(transaction=True)
+def test_the_connection_goes_back_to_the_pool_at_once():
+    keep = keeper(make_partner().pk)
+
+    keep(an_exchange())
+
+    assert connection.connection is None
+    assert MifosExchange.objects.count() == 1
