@@ -65,7 +65,9 @@ def apply_callback(callback_id: int) -> str:
             outcome = _apply(callback, now=now)
         except UnreadableCallback as exc:
             outcome = _unreadable(callback, exc, now=now)
-        _callbacks.filter(pk=callback_id).update(outcome=outcome[:300])
+        # Dated once more: the loan's lock may have been waited for, while somebody proposed an
+        # outcome without knowing of this letter (disbursements/resolve.py).
+        _callbacks.filter(pk=callback_id).update(outcome=outcome[:300], applied_at=timezone.now())
     return outcome
 
 

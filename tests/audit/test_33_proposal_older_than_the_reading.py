@@ -13,6 +13,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from disbursements import settle
 from disbursements.models import (
     AttemptStatus,
     DisbursementRequest,
@@ -70,3 +71,20 @@ def test_nothing_is_settled_as_not_paid_while_a_letter_about_it_is_unread():
         confirm(said.pk, by=User.objects.create(username="achieng"), now=timezone.now())
 
     assert DisbursementRequest.objects.get(pk=attempt.pk).status == AttemptStatus.UNKNOWN
+
+
+def test_a_letter_that_waited_for_the_loan_while_somebody_proposed_voids_it(monkeypatch):
+    attempt = open_attempt()
+    kept = waiting_letter(attempt, TransactionReceipt=None)
+    said: list[ReviewResolution] = []
+    apply = settle._apply
+
+    def apply_late(*args, **facts):  # begun, dated, and then kept waiting by the proposal's lock
+        said.append(proposed_not_paid(attempt))
+        return apply(*args, **facts)
+
+    monkeypatch.setattr(settle, "_apply", apply_late)
+    apply_callback(kept.pk)
+
+    with pytest.raises(ResolutionRefused):
+        confirm(said[0].pk, by=User.objects.create(username="achieng"), now=timezone.now())
