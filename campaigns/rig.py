@@ -15,6 +15,7 @@ from campaigns.engines import Engine, engine_for
 from campaigns.environment import PASS_SECONDS, prepare
 from campaigns.lives import Body, End, Life, Nursery, Setting, listen, one_pass, serve_web
 from campaigns.shared import Shared
+from campaigns.warming import warm
 from campaigns.worlds import partner_rows_for
 from sandbox.control import SandboxControl
 from sandbox.running import sandbox_process
@@ -135,8 +136,12 @@ def _has_ended(life: Life) -> bool:
 
 
 @contextmanager
-def running_rig(engine_name: str, **partner_columns: object) -> Iterator[Rig]:
-    """Start a rig: the sandbox's process, the database with partners loaded, Django set up."""
+def running_rig(
+    engine_name: str, *, is_warm: bool = False, **partner_columns: object
+) -> Iterator[Rig]:
+    """Start a rig: the sandbox's process, the database with partners loaded, Django set up.
+
+    With `is_warm` its lives start as ready as a process that has served for a while."""
     folder = Path(tempfile.mkdtemp(prefix="loanpoll-campaign-"))
     web_socket = listen()
     shared = Shared()
@@ -150,6 +155,8 @@ def running_rig(engine_name: str, **partner_columns: object) -> Iterator[Rig]:
                     database_url=engine.url, public_url=rig.web_url, mpesa_url=control.mpesa_url
                 )
                 _fill(rig, partner_columns)
+                if is_warm:
+                    warm(rig)
                 yield rig
             finally:
                 rig.end_lives()

@@ -75,7 +75,12 @@ def _crossing(application: Any, cross: Cross, name: str) -> Any:
 
 def serve_on(listening: socket.socket, cross: Cross, *, threaded: bool) -> None:
     """Answer for ever."""
+    serving_on(listening, cross, threaded=threaded).serve_forever(poll_interval=10)
+
+
+def serving_on(listening: socket.socket, cross: Cross, *, threaded: bool) -> WSGIServer:
+    """Return the server, ready to serve."""
     Handler.cross = staticmethod(cross)
     server = (_ThreadedServer if threaded else _Server)(listening)
     server.set_app(application)
-    server.serve_forever(poll_interval=10)
+    return server
