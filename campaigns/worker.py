@@ -22,7 +22,7 @@ CAMPAIGNS: dict[str, ModuleType] = {
     "fuzz": fuzz,
 }
 LONGEST_SCHEDULE_SECONDS = 240
-COLD_SHARE = 4  # of the random workers, one in so many
+COLD_SHARE = 4  # one worker in so many
 
 
 def main(arguments: list[str]) -> int:
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
 
 def _is_warm(given: argparse.Namespace) -> bool:
     """A share stays cold: some faults show only where a thing is done for the first time."""
-    return bool(given.campaign == "random" and given.shard % COLD_SHARE)
+    return given.campaign in ("random", "faults") and bool(given.shard % COLD_SHARE)
 
 
 def play_safely(rig: Rig, campaign: ModuleType, name: str, seed: int) -> Outcome:
