@@ -10,6 +10,11 @@ REFRESH = "loans/refresh.py"
 GATES = "loans/gates.py"
 CLAIMING = "disbursements/claiming.py"
 
+NO_LOOK_AT_EARLIER_DISBURSALS = Edit(  # a second rule, behind the one that a mutant changes
+    "disbursements/process.py",
+    "    if fresh.loan.disbursals and not _note_earlier_disbursal(loan, fresh, now=now):\n",
+    "    if False:\n",
+)
 RECORD_MUTANTS = (
     Mutant(
         "believed-the-200",
@@ -208,6 +213,7 @@ FOLLOWING_MUTANTS = (
                 'approval_cause=HoldReason.REOPENED if _may_be_paid(row, status_id) else "",',
                 'approval_cause="",',
             ),
+            NO_LOOK_AT_EARLIER_DISBURSALS,
         ),
         scenario("a_loan_disbursed_by_hand_and_undone_waits_for_a_person"),
     ),
@@ -311,6 +317,11 @@ PEOPLE_MUTANTS = (
                 "        seen = (pk, amount, phone)\n",
                 "        seen = (pk, loans[0].net_disbursal_amount, phone)\n",
             ),
+            Edit(  # the second rule that would stop it
+                REFRESH,
+                "        if not APPROVED_TERMS.isdisjoint(changed):\n",
+                '        if "phone_number" in changed:\n',
+            ),
         ),
         scenario("an_approval_is_for_one_amount_only"),
     ),
@@ -384,6 +395,7 @@ PEOPLE_MUTANTS = (
                 "        hold_reason=HoldReason.REOPENED,\n",
                 "",
             ),
+            NO_LOOK_AT_EARLIER_DISBURSALS,
         ),
         scenario("a_new_cycle_waits_for_a_second_person"),
     ),
