@@ -12,7 +12,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
@@ -29,7 +29,7 @@ from disbursements.handover import Job
 from disbursements.models import DisbursementRequest, TriggeredBy
 from disbursements.passes import run_hook, serving
 from disbursements.process import due_loans, pay_loan
-from disbursements.record import Books, due_to_record, record_one
+from disbursements.record import Books, due_to_record, end_lease, record_one
 from disbursements.resend import due_again, send_again, take_back_unsent
 from disbursements.serve import decide_for, fetch_for, open_shop
 from disbursements.settle import apply_callback, unread_callbacks
@@ -217,6 +217,8 @@ async def free_stalled(context: JobContext, timestamp: int) -> None:
     manager = context.app.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER_SECONDS):
         logger.warning("job %s of a dead worker is taken over", job.call_string)
+        if job.task_name == Job.RECORD:
+            await end_lease(cast(int, job.task_kwargs["pk"]))
         try:
             await manager.retry_job(job)
         except UniqueViolation:  # a twin waits already, and only for this one's end

@@ -120,6 +120,24 @@ def test_the_work_of_a_killed_worker_is_taken_over(open_stage: Open, hire: Hire)
     assert stage.books().paid == stage.sample.expected_debits
 
 
+def test_what_a_killed_worker_was_recording_waits_for_no_lease(
+    open_stage: Open, hire: Hire
+) -> None:
+    stage = open_stage(generate(tenants=1, loans=4, seed=9, unpayable_share=0), mifos_concurrency=4)
+    stage.sandbox.add_fault(call="disburse", outcome="H08")  # no answer, and nothing recorded
+    first = hire("--concurrency", "4")
+    stage.sandbox.wait_until(lambda: stage.sandbox.count("mifos", "disburse") >= 1, seconds=60)
+    first.send_signal(signal.SIGKILL)
+    first.wait(10)
+    assert rows("SELECT 1 FROM procrastinate_jobs WHERE status = 'doing' AND task_name = 'record'")
+    stage.sandbox.clear_faults()
+    _let_time_pass()
+    hire("--concurrency", "4")
+    stage.sandbox.wait_until(lambda: _is_done_by_sweeps(stage), seconds=60)
+
+    assert stage.books().recorded == set(stage.sample.expected_debits)
+
+
 def test_a_worker_that_is_told_to_stop_finishes_what_it_began(open_stage: Open, hire: Hire) -> None:
     stage = open_stage(generate(tenants=1, loans=8, seed=8, unpayable_share=0), mifos_concurrency=4)
     stage.sandbox.options(mpesa_latency=1.0)
