@@ -46,8 +46,9 @@ HELP_TEXTS = {
     "mpesa_payments_per_second": "Safaricom publishes no limit. Start low.",
     "daily_limit": "KES that may be paid on one day. Empty = no limit.",
     "client_daily_limit": "KES that one client may get on one day. Empty = no limit.",
-    "loan_limit": "KES of a single payout. Empty = no limit but M-Pesa's.",
-    "approval_threshold": "A person approves payouts above this. Empty = never for the amount.",
+    "loan_limit": "KES of principal of a single loan. Empty = no limit but M-Pesa's.",
+    "approval_threshold": "A person approves loans with a principal above this. Empty = never "
+    "for the amount.",
 }
 SECRET_HELP_TEXTS = {
     "mifos_password": "The password of that user.",

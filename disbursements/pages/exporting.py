@@ -6,6 +6,7 @@ import csv
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
@@ -106,7 +107,7 @@ def cells(loan: LoanTracking, phone: Phone) -> list[Any]:
         loan.client_id,
         loan.client_name,
         loan.partner.name,
-        f"{payout(loan):.2f}",
+        _amount(loan),
         phone(loan.phone_number),
         loan.status,
         loan.disbursement_status,
@@ -114,6 +115,12 @@ def cells(loan: LoanTracking, phone: Phone) -> list[Any]:
         _iso(loan.created_at),
         _iso(loan.updated_at),
     ]
+
+
+def _amount(loan: LoanTracking) -> Decimal | str:
+    """Return the KES; of another currency a text, which no sum takes for shillings."""
+    amount = payout(loan).quantize(Decimal("0.01"))
+    return amount if loan.currency == "KES" else f"{loan.currency} {amount}"
 
 
 def safe_cells(values: Iterable[Any]) -> list[str]:

@@ -152,9 +152,18 @@ class Chip:
     url: str
 
 
+# `since`, `all` and `loan` are other views' of the same address.
+KNOWN_NAMES = frozenset(
+    {
+        *("q", "status", "partner", "product", "when", "on", "from", "to", "sort"),
+        *("after", "before", "since", "all", "loan"),
+    }
+)
+
+
 def read_filters(query: QueryDict) -> Filters:
     """Return the filters that the address asks for. What is not understood is named, not obeyed."""
-    ignored: list[str] = []
+    ignored = [f"“{name[:40]}”" for name in query if name not in KNOWN_NAMES]
     q = " ".join(query.get("q", "").split())[:100]
     ignored += parse(q).ignored
     return Filters(

@@ -34,7 +34,6 @@ from loans.models import LoanTracking
 logger = logging.getLogger(__name__)
 # Excel's own limit, less the heading; what is beyond goes on to the next sheet.
 MOST_ROWS = 1_048_575
-AMOUNT_COLUMN = HEADINGS.index("Amount (KES)")
 WIDTHS = (10, 10, 26, 18, 13, 15, 23, 19, 14, 26, 26)
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
@@ -114,8 +113,8 @@ def _sheets(book: Workbook) -> Iterator[Worksheet]:
 
 def _write_row(sheet: Worksheet, row: int, values: list[Any], shillings: Any) -> None:
     for column, value in enumerate(values):
-        if column == AMOUNT_COLUMN:
-            sheet.write_number(row, column, Decimal(value), shillings)
+        if isinstance(value, Decimal):
+            sheet.write_number(row, column, value, shillings)
         elif value not in (None, ""):
             sheet.write_string(row, column, str(value))
 

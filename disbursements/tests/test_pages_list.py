@@ -494,3 +494,15 @@ def test_events_of_other_loans_do_not_matter(desk: Client, umoja: Partner):
     make_event(make_loan(umoja), reason="A stranger's story")
 
     assert "A stranger's story" not in page(desk, f"/{make_loan(umoja).pk}")
+
+
+def test_an_amount_of_another_currency_is_not_exported_as_shillings(desk: Client, umoja: Partner):
+    make_loan(umoja, currency="USD", net_disbursal_amount=Decimal(500))
+
+    [_, row] = desk.get("/loan-tracking/export.csv").getvalue().decode().splitlines()
+
+    assert f"{umoja.name},USD 500.00," in row
+
+
+def test_a_filter_that_the_list_does_not_know_is_named(desk: Client):
+    assert "Not understood: “age”" in desk.get("/loan-tracking?age=gt:10m").content.decode()
