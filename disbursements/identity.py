@@ -14,11 +14,15 @@ DIGEST_LENGTH = (
 
 
 def attempt_digest(*, partner: Partner, loan: LoanTracking, attempt_no: int) -> str:
-    """Return the digest of (shortcode, Mifos host, tenant, loan, cycle, attempt number)."""
+    """Return the digest of (shortcode, Mifos host, tenant, loan, cycle, attempt number).
+
+    Host and tenant without regard to case: a second installation may spell them otherwise, and must
+    make the same id. The table of partners takes two such spellings for one tenant, too.
+    """
     parts = (
         partner.mpesa_shortcode,
         (urlsplit(partner.mifos_host_url).hostname or "").lower(),
-        partner.mifos_tenant_id,
+        partner.mifos_tenant_id.lower(),
         str(loan.loan_id),
         str(loan.cycle),
         str(attempt_no),

@@ -140,7 +140,13 @@ class Environment:
                 f"{name}={value} is plain http. Use https, or set LOANPOLL_ALLOW_PRIVATE_HOSTS=1 "
                 f"for a sandbox on this machine (never in production). Example: {name}={example}."
             )
-        return value.rstrip("/")
+        parts = urlsplit(value)
+        # The scheme switches the hardening, and must do so however it is spelt.
+        return (
+            parts._replace(scheme=parts.scheme.lower(), netloc=parts.netloc.lower())
+            .geturl()
+            .rstrip("/")
+        )
 
     def field_keys(self, name: str) -> list[str]:
         """Return Fernet keys; the first one writes, all of them read."""

@@ -69,7 +69,7 @@ SENDING_MUTANTS = (
     Mutant(
         "id-without-the-tenant",
         "two lenders on one shortcode share ids",
-        (Edit(IDENTITY, "        partner.mifos_tenant_id,\n", ""),),
+        (Edit(IDENTITY, "        partner.mifos_tenant_id.lower(),\n", ""),),
         prop("every_part_of_an_attempts_name_makes_another_id"),
     ),
     Mutant(
