@@ -6,16 +6,13 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError
 
 from loans.models import LoanTracking
+from partners.management.actors import user_who_may
 from partners.visibility import within_sight
 
 
 def actor_with(username: str, permission: str, *, loan_pk: int) -> User:
     """Return the active user of that name who may do this to this loan. Raises CommandError."""
-    user = User.objects.filter(username=username, is_active=True).first()
-    if user is None:
-        raise CommandError(f"There is no active user '{username}'.", returncode=2)
-    if not user.has_perm(permission):
-        raise CommandError(f"User '{username}' lacks the permission {permission}.", returncode=2)
+    user = user_who_may(username, permission)
     known = LoanTracking.objects.filter(pk=loan_pk)
     if known.exists() and not within_sight(known, user).exists():
         raise CommandError(f"User '{username}' is bound to other partners.", returncode=2)

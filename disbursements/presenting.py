@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, ProgrammingError
+from django.db import DatabaseError
 from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
@@ -34,6 +34,7 @@ from disbursements.reports import (
 )
 from loans.fetch import PartnerFetch
 from loans.models import LoanTracking
+from partners.management.database import unusable_database
 from partners.models import Partner
 
 Report = TypeVar("Report", FetchReport, ProcessReport, SyncReport)
@@ -114,26 +115,11 @@ def check_partners(slugs: Iterable[str]) -> None:
         raise CommandError(said, returncode=2)
 
 
-def unusable_database(exc: DatabaseError) -> CommandError:
-    """Return what to say when the database is away, or was never migrated."""
-    # PostgreSQL tells a missing table as ProgrammingError; SQLite only in words.
-    is_empty = isinstance(exc, ProgrammingError) or "no such" in str(exc)
-    next_step = (
-        "Next: manage.py migrate"
-        if is_empty
-        else "Is it running? Look at DATABASE_URL. Next: manage.py test_loan_polling_system"
-    )
-    cause = str(exc).partition("\n")[0]
-    return CommandError(
-        f"The database cannot be used ({cause}). Nothing was done. {next_step}", returncode=2
-    )
-
-
 def show_fetch(command: BaseCommand, report: FetchReport, options: Options) -> None:
     """Print what a fetch did."""
     rows = list(_rows(report.results, []))
     columns = ("approved", "new", "seconds")
-    text = _heading("Fetch") + _table(rows, columns)
+    text = _heading("Fetch") + _table(rows, columns) + _cut_lists(report)
     _print(command, options, "loanpoll.fetch/1", answers.fetch_answer(report), rows, text)
     _stop_on_trouble(report.results)
 
@@ -142,8 +128,10 @@ def show_process(command: BaseCommand, report: ProcessReport, options: Options) 
     """Print what was paid and why the rest was not, or, in a dry run, what would be."""
     rows = list(_rows([], report.results))
     columns = ("paid", "kes", "waiting", "review", "failed", "seconds")
-    body = dry_run_text(report) if options["dry_run"] else _table(rows, columns)
-    if not options["dry_run"]:
+    if options["dry_run"]:
+        body = dry_run_text(report, "process_pending_loans")
+    else:
+        body = _table(rows, columns)
         body += _named_loan(options) if options.get("loan") else _reasons(report)
     text = _heading("Process") + body
     answer = _complete(answers.process_answer(report), report)
@@ -157,7 +145,10 @@ def show_sync(command: BaseCommand, report: SyncReport, options: Options) -> Non
     # A dry run fetches nothing, so it has no numbers of its own for Mifos X's list.
     columns = ("waiting", "review", "seconds") if options["dry_run"] else SYNC_COLUMNS
     body = _table(rows, columns)
-    body += dry_run_text(report.process) if options["dry_run"] else _reasons(report.process)
+    if options["dry_run"]:
+        body += dry_run_text(report.process, "scheduled_loan_sync")
+    else:
+        body += _cut_lists(report.fetch) + _reasons(report.process)
     text = _heading(f"Sync {report.run_id or ''}".strip(), report.started_at) + body
     answer = answers.sync_answer(report)
     _complete(answer["details"]["processResults"], report.process)
@@ -168,8 +159,8 @@ def show_sync(command: BaseCommand, report: SyncReport, options: Options) -> Non
 SYNC_COLUMNS = ("approved", "new", "paid", "kes", "waiting", "review", "failed", "seconds")
 
 
-def dry_run_text(report: ProcessReport) -> str:
-    """Return what would be paid, and why not, loan by loan."""
+def dry_run_text(report: ProcessReport, command: str) -> str:
+    """Return what `command` would pay, and why not, loan by loan."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name, justify in DRY_RUN_COLUMNS:
         table.add_column(name, justify=justify)  # type: ignore[arg-type]  # a literal, in a table
@@ -190,7 +181,8 @@ def dry_run_text(report: ProcessReport) -> str:
         _rendered(table) if report.loans else "",
         *_gates(report),
         f"Would pay {_count(len(ready), 'loan')}, KES {_kes(kes)}.",
-        f"Run it: manage.py process_pending_loans{slugs}" if ready else "",
+        "The time ended before all were looked at." if report.has_more else "",
+        f"Run it: manage.py {command}{slugs}" if ready else "",
     ]
     return "\n".join(line for line in lines if line) + "\n"
 
@@ -301,7 +293,9 @@ def _reasons(report: ProcessReport) -> str:
     for result in report.results:
         reasons.update(result.waiting)
     failed = [loan for loan in report.loans if loan.outcome == LoanOutcome.FAILED]
-    reviews = LoanTracking.objects.exclude(review_reason="").count()
+    slugs = [result.slug for result in report.results]
+    in_review = LoanTracking.objects.exclude(review_reason="")
+    reviews = in_review.filter(partner__slug__in=slugs).count()
     lines = list(_gates(report))
     lines += [f"Waiting {number}: {words}." for words, number in reasons.most_common()]
     lines += [
@@ -309,10 +303,16 @@ def _reasons(report: ProcessReport) -> str:
     ]
     if reviews:
         page = f"{settings.PUBLIC_BASE_URL}/loan-tracking"
-        lines.append(f"Review {reviews}: {_count(reviews, 'loan')} need a person. See: {page}")
+        need = "1 loan needs" if reviews == 1 else f"{reviews} loans need"
+        lines.append(f"Review {reviews}: {need} a person. See: {page}")
     if report.has_more:
         lines.append("The time ended before the work did; the next pass goes on.")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _cut_lists(report: FetchReport) -> str:
+    cut = (result.slug for result in report.results if result.has_more)
+    return "".join(f"{slug}: the time ended before Mifos X's list did.\n" for slug in cut)
 
 
 def _named_loan(options: Options) -> str:

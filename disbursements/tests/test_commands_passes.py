@@ -23,6 +23,7 @@ from disbursements.tests.machines import (
     processed,
     stand_in,
 )
+from partners.management.database import unusable_database
 from partners.models import Partner
 
 pytestmark = pytest.mark.django_db
@@ -175,7 +176,7 @@ def test_a_database_that_cannot_be_used_is_exit_2(standing, monkeypatch):
     ],
 )
 def test_an_empty_database_and_one_that_is_away_have_different_ways_out(trouble, next_step):
-    assert next_step in str(presenting.unusable_database(trouble))
+    assert next_step in str(unusable_database(trouble))
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",), ("--cron",)])

@@ -6,7 +6,8 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
-from django.core.management import call_command
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from disbursements.models import AttemptStatus
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.django_db
 
 
 def restore() -> str:
+    User.objects.get_or_create(username="otieno")
     out = StringIO()
     call_command("after_restore", "--actor", "otieno", stdout=out)
     return out.getvalue()
@@ -54,3 +56,10 @@ def test_all_other_attempts_stay_as_they_are(status):
 
     attempt.refresh_from_db()
     assert attempt.status == status
+
+
+def test_nobody_is_not_blamed_in_the_history():
+    with pytest.raises(CommandError, match="no active user 'ghost'") as refused:
+        call_command("after_restore", "--actor", "ghost")
+
+    assert refused.value.returncode == 2

@@ -7,9 +7,11 @@ from io import StringIO
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 
-from partners.models import Partner
+from partners.models import Partner, PartnerMembership
 from partners.pausing import (
     pause_all,
     pause_partner,
@@ -79,6 +81,7 @@ def test_the_switch_of_all_leaves_single_pauses_alone():
 
 def test_the_commands_pause_and_resume():
     make_partner()
+    User.objects.create(username="p.njoroge", is_superuser=True)
     out = StringIO()
     words = ("--reason", "audit", "--actor", "p.njoroge")
 
@@ -112,3 +115,35 @@ def test_an_unknown_partner_stops_the_command_before_anything_is_done():
 def test_a_command_without_a_reason_is_refused():
     with pytest.raises(CommandError, match="--reason"):
         call_command("pause", "--all", "--actor", "p.njoroge")
+
+
+@pytest.mark.parametrize("who", ["nobody", "clerk", "bound"])
+def test_who_may_not_resume_on_the_page_may_not_by_a_command(who):
+    partner = make_partner()
+    pause_all(by="a", reason="incident", now=NOW)
+    for name in ("clerk", "bound"):
+        User.objects.create(username=name)
+    bound = User.objects.get(username="bound")
+    rights = Permission.objects.filter(codename__in=["change_partner", "change_payoutswitch"])
+    bound.user_permissions.set(rights)
+    PartnerMembership.objects.create(user=bound, partner=partner)
+
+    with pytest.raises(CommandError) as refused:
+        call_command("resume", "--all", "--reason", "over", "--actor", who)
+
+    assert refused.value.returncode == 2
+    assert payouts_paused() is not None
+    if who == "bound":
+        call_command("resume", "--partner", "umoja", "--reason", "over", "--actor", who)
+
+
+def test_a_database_that_was_never_migrated_stops_a_command_with_exit_2(monkeypatch):
+    def away() -> bool:
+        raise OperationalError("no such table: partners")
+
+    monkeypatch.setattr(Partner.objects, "exists", away)
+
+    with pytest.raises(CommandError, match=r"Nothing was done.*migrate") as stopped:
+        call_command("pause", "--all", "--reason", "x", "--actor", "y")
+
+    assert stopped.value.returncode == 2

@@ -20,7 +20,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         presenting.check_partners(options["partner"])
         if options["loan"] is not None:
-            options["partner"] = _partners_of(**options) or options["partner"]
+            options["partner"] = _partners_of(**options)
         work = partial(
             passes.run_process,
             loan_id=options["loan"],
@@ -31,13 +31,13 @@ class Command(BaseCommand):
         presenting.show_process(self, presenting.run(self, work, options), options)
 
 
-def _partners_of(*, loan: int, partner: list[str], dry_run: bool, **_: Any) -> list[str]:
+def _partners_of(*, loan: int, partner: list[str], **_: Any) -> list[str]:
     """Return whose loan it is: the other partners' Mifos X would only say they do not know it."""
     rows = LoanTracking.objects.filter(loan_id=loan)
     if partner:
         rows = rows.filter(partner__slug__in=partner)
     slugs = sorted(set(rows.values_list("partner__slug", flat=True)))
-    if not slugs and not dry_run:
+    if not slugs:
         raise CommandError(
             f"Loan {loan} was not found in Mifos X yet. Nothing was done. "
             "Next: manage.py fetch_pending_loans",

@@ -11,7 +11,7 @@ from django.db import DatabaseError
 
 from disbursements import handover
 from disbursements.depth import QueueDepth, queue_depths, workers_alive
-from disbursements.presenting import unusable_database
+from partners.management.database import unusable_database
 
 
 class Command(BaseCommand):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 from django.utils import timezone
 
@@ -13,11 +13,12 @@ from disbursements.actors import actor_with
 from disbursements.models import DisbursementRequest, ResolutionOutcome
 from disbursements.questioned import attempt_to_settle
 from disbursements.resolve import ResolutionRefused, confirm, propose
+from partners.management.database import DatabaseCommand
 
 PERMISSION = "disbursements.resolve_disbursementrequest"
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Record what the M-PESA statement shows. ID is the id of loan_tracking."
 
     def add_arguments(self, parser: CommandParser) -> None:

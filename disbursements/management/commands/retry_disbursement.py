@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from disbursements.actors import actor_with
 from disbursements.retry import RetryRefused, retry_loan
 from loans.models import LoanTracking
+from partners.management.database import DatabaseCommand
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Let a failed loan be paid by a new attempt. ID is the id of loan_tracking."
 
     def add_arguments(self, parser: CommandParser) -> None:

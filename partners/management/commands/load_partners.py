@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from partners.load_report import plan_as_json, plan_as_text, problems_as_json, problems_as_text
 from partners.loading import WrongFile, load_partners
+from partners.management.database import DatabaseCommand
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Create or update partners from a JSON or YAML list. All of it, or nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:

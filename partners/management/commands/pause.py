@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.utils import timezone
 
+from partners.management.database import DatabaseCommand
 from partners.management.switch import add_switch_arguments, partners_named
 from partners.pausing import pause_all, pause_partner
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Stop new payouts. What is under way is still settled and recorded in Mifos X."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -6,15 +6,16 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from partners.exchanges import old_exchanges, remove_old
+from partners.management.database import DatabaseCommand
 
 DAYS = re.compile(r"([1-9]\d{0,4})d")
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Remove old exchanges with Mifos X. Loans, payments, callbacks and the audit trail are "
         "never removed."
@@ -38,5 +39,6 @@ class Command(BaseCommand):
 def _age(text: str) -> timedelta:
     found = DAYS.fullmatch(text)
     if not found:
-        raise CommandError(f"--older-than is a number of days such as 400d, not {text}.")
+        said = f"--older-than is a number of days such as 400d, not {text}."
+        raise CommandError(said, returncode=2)
     return timedelta(days=int(found[1]))

@@ -4,24 +4,39 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
+from partners.management.actors import user_who_may
+from partners.management.database import DatabaseCommand
 from partners.management.switch import add_switch_arguments, partners_named
+from partners.models import Partner
 from partners.pausing import resume_all, resume_partner
+from partners.visibility import is_bound, may_see
+
+SWITCH = "partners.change_payoutswitch"
+CHANGE = "partners.change_partner"
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Let payouts go on. --all lifts the stop of all; partners paused by name stay paused."
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_switch_arguments(parser)
 
     def handle(self, *args: Any, actor: str, reason: str, **options: Any) -> None:
-        now = timezone.now()
+        now, partners = timezone.now(), partners_named(options["partner"])
+        _check(actor, partners, is_all=options["all"])
         if options["all"]:
             done = resume_all(by=actor, reason=reason, now=now)
             self.stdout.write(f"all partners: {'resumed' if done else 'were not paused'}")
-        for partner in partners_named(options["partner"]):
+        for partner in partners:
             done = resume_partner(partner, by=actor, reason=reason, now=now)
             self.stdout.write(f"{partner.slug}: {'resumed' if done else 'was not paused'}")
+
+
+def _check(actor: str, partners: list[Partner], *, is_all: bool) -> None:
+    """Anybody may stop payouts; letting them go on takes the rights that it takes on the page."""
+    user = user_who_may(actor, SWITCH if is_all else CHANGE)
+    if (is_all and is_bound(user)) or not all(may_see(user, each.pk) for each in partners):
+        raise CommandError(f"User '{actor}' is bound to other partners.", returncode=2)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from encryption.rotation import Unreadable, rotate_all
+from partners.management.database import DatabaseCommand
 
 MOST_NAMED = 20
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Write every encrypted value anew with the first key. Safe while the site runs, and twice."
     )
