@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -152,31 +153,46 @@ def _refusal(partner: Partner, loan: LoanTracking, *, today: date, now: datetime
     return (
         gate_of(partner)
         or refusal_for(facts=facts, rules=rules_of(partner, products_of(partner)), today=today)
-        or _limit_refusal(partner, loan, now=now)
+        or limit_refusal(partner, loan, now=now)
     )
 
 
-def _limit_refusal(partner: Partner, loan: LoanTracking, *, now: datetime) -> Refusal | None:
-    """Return the limit of the Nairobi day that this loan would break (rule 11), or None."""
+def limit_refusal(
+    partner: Partner,
+    loan: LoanTracking,
+    *,
+    before: Sequence[LoanTracking] = (),
+    now: datetime,
+) -> Refusal | None:
+    """Return the limit of the Nairobi day that this loan would break (rule 11), or None.
+
+    A rehearsal, which writes no attempts, names the loans that it would have paid `before`.
+    """
+    same_client = [each for each in before if each.client_id == loan.client_id]
     limits = (
-        (HoldReason.DAILY_LIMIT, partner.daily_limit, Q()),
+        (HoldReason.DAILY_LIMIT, partner.daily_limit, Q(), before),
         (
             HoldReason.CLIENT_DAILY_LIMIT,
             partner.client_daily_limit,
             Q(loan_tracking__client_id=loan.client_id),
+            same_client,
         ),
     )
-    for hold, limit, whose in limits:
+    for hold, limit, whose, unwritten in limits:
         if limit is None:
             continue
-        used = _spent_today(partner, whose, now=now)
-        if used + (loan.net_disbursal_amount or Decimal(0)) > limit:
+        used = _spent_today(partner, whose, now=now) + sum(map(_net, unwritten), Decimal(0))
+        if used + _net(loan) > limit:
             return Refusal(
                 hold=hold,
                 message=f"{hold.label}: KES {used} of {limit} today",
                 retry_on=timezone.localdate(now) + timedelta(days=1),
             )
     return None
+
+
+def _net(loan: LoanTracking) -> Decimal:
+    return loan.net_disbursal_amount or Decimal(0)
 
 
 def _spent_today(partner: Partner, whose: Q, *, now: datetime) -> Decimal:

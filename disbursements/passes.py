@@ -59,7 +59,7 @@ def run_process(
     orders = _orders(triggered_by, loan_id=loan_id, limit=limit, budget_seconds=budget_seconds)
     chosen = _chosen(partners)
     if dry_run:
-        return _rehearsal(_active(chosen), orders)
+        return _rehearsal(_active(chosen), orders, fetches=False)
     run = _begin("process", triggered_by)
 
     def process(partner: Partner) -> PartnerProcess:
@@ -83,9 +83,8 @@ def run_sync(
     orders = _orders(triggered_by, budget_seconds=budget_seconds, wait_seconds=wait_seconds)
     chosen = _chosen(partners)
     if dry_run:
-        return _sync_report(
-            None, orders.started_at, FetchReport(), _rehearsal(_active(chosen), orders)
-        )
+        rehearsal = _rehearsal(_active(chosen), orders, fetches=True)
+        return _sync_report(None, orders.started_at, FetchReport(), rehearsal)
     run = _begin("sync", triggered_by)
 
     def sync(partner: Partner) -> tuple[PartnerFetch | None, PartnerProcess]:
@@ -137,17 +136,21 @@ def _orders(
 
 def serving() -> QuerySet[Partner]:
     """Return the partners with work to do: an inactive one too while a payment of its is open."""
-    partners = Partner.objects.prefetch_related("products").filter(is_mifos_configured=True)
+    return _with_work(Partner.objects.filter(is_mifos_configured=True))
+
+
+def _with_work(partners: QuerySet[Partner]) -> QuerySet[Partner]:
     unfinished = DisbursementRequest.objects.filter(partner=OuterRef("pk")).exclude(
         status__in=[AttemptStatus.COMPLETED, AttemptStatus.FAILED]
     )
-    return partners.filter(Q(is_active=True) | Exists(unfinished))
+    return partners.prefetch_related("products").filter(Q(is_active=True) | Exists(unfinished))
 
 
 def _chosen(slugs: Sequence[str]) -> list[Partner]:
+    # One that is named although it is not set up is told so, and not left out in silence.
+    partners = _with_work(Partner.objects.filter(slug__in=slugs)) if slugs else serving()
     # Whoever waited longest goes first: a budget must not always leave out the same ones.
-    partners = serving().order_by(F("last_polled_at").asc(nulls_first=True), "name")
-    return list(partners.filter(slug__in=slugs) if slugs else partners)
+    return list(partners.order_by(F("last_polled_at").asc(nulls_first=True), "name"))
 
 
 def _active(partners: Sequence[Partner]) -> list[Partner]:
@@ -162,9 +165,9 @@ def _in_order(results: Any) -> list[Any]:
     return sorted(results, key=lambda result: result.slug)
 
 
-def _rehearsal(partners: list[Partner], orders: Orders) -> ProcessReport:
+def _rehearsal(partners: list[Partner], orders: Orders, *, fetches: bool) -> ProcessReport:
     def rehearse(partner: Partner) -> PartnerProcess:
-        return rehearse_for(partner, orders)
+        return rehearse_for(partner, orders, fetches=fetches)
 
     return ProcessReport(results=_in_order(overlap(rehearse, partners, workers=_workers(partners))))
 

@@ -12,7 +12,7 @@ from django.db.models import Q
 from disbursements.claiming import Claim, Terms, call_person, claim
 from disbursements.models import AttemptStatus
 from disbursements.reports import LoanOutcome, LoanReport
-from disbursements.reread import FreshLoan, LoanGone, read_fresh
+from disbursements.reread import FreshLoan, LoanGone, Preflight, read_fresh
 from disbursements.sending import Answer, recheck_max_age, send
 from disbursements.shop import Shop
 from loans.audit import lock_loan, note_change
@@ -138,7 +138,7 @@ def _refusal_after(
     if not loan.hold_reason and not changed_terms(loan, columns):
         # Nothing new: the claim judges it by our own rules, inside its locks.
         return shop.preflight.refusal(fresh)
-    return judge(take_facts(loan.pk, columns, now=now), fresh, shop)
+    return judge(take_facts(loan.pk, columns, now=now), fresh, shop.preflight)
 
 
 def fresh_columns(fresh: FreshLoan) -> dict[str, Any]:
@@ -146,14 +146,13 @@ def fresh_columns(fresh: FreshLoan) -> dict[str, Any]:
     return {**columns_of_loan(fresh.loan), **columns_of_client(fresh.client)}
 
 
-def judge(loan: LoanTracking, fresh: FreshLoan, shop: Shop) -> Refusal | None:
+def judge(loan: LoanTracking, fresh: FreshLoan, preflight: Preflight) -> Refusal | None:
     """Return why this loan may not be paid now: our rules first, then what Mifos X would refuse."""
     [facts] = facts_of([loan])
-    today = shop.preflight.today
     # Afresh: what a pass holds by rules that were changed since it began would stay held.
-    partner = Partner.objects.prefetch_related("products").get(pk=shop.partner.pk)
-    ours = refusal_for(facts=facts, rules=rules_of(partner), today=today)
-    return ours or shop.preflight.refusal(fresh)
+    partner = Partner.objects.prefetch_related("products").get(pk=preflight.partner.pk)
+    ours = refusal_for(facts=facts, rules=rules_of(partner), today=preflight.today)
+    return ours or preflight.refusal(fresh)
 
 
 def prepare(shop: Shop) -> str:

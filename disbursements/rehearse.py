@@ -3,91 +3,111 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import takewhile
 
 from django.utils import timezone
 
-from disbursements.models import TriggeredBy
+from disbursements.claiming import limit_refusal
 from disbursements.process import DISBURSED_ALREADY, fresh_columns, judge
 from disbursements.reports import LoanOutcome, LoanReport, PartnerProcess
-from disbursements.reread import LoanGone, Preflight, read_fresh
+from disbursements.reread import FreshLoan, LoanGone, Preflight, read_fresh
 from disbursements.serve import Orders
-from disbursements.shop import Shop
 from loans.gates import gate_for
 from loans.models import HoldReason, LoanStatus, LoanTracking
 from mifos.client import Loan, MifosClient, MifosError
-from partners.gateways import NotConfigured, mifos_client, mpesa_client
+from partners.gateways import NotConfigured, mifos_client
 from partners.models import Partner
 from partners.overlap import leave_database, overlap
 
+NOT_FETCHED = "No poll has found it yet: scheduled_loan_sync does, and then judges it"
+BEYOND_LIMIT = "The limit of this run is reached; the next pass goes on"
+LAST = (date.max, float("inf"))
 
-def rehearse_for(partner: Partner, orders: Orders) -> PartnerProcess:
-    """Say for each loan that waits in Mifos X whether this pass would pay it, and why not."""
+
+@dataclass(slots=True)
+class Seen:
+    """A loan as the pass would keep it, never saved, and why it would not be paid, or nothing."""
+
+    loan: LoanTracking
+    why_not: str = ""
+
+    @property
+    def turn(self) -> tuple[date, float, int]:
+        """Sort as a pass takes loans up: the oldest approval first, then the first found."""
+        loan = self.loan
+        return loan.approved_on or LAST[0], loan.pk or LAST[1], loan.loan_id
+
+
+def rehearse_for(partner: Partner, orders: Orders, *, fetches: bool = True) -> PartnerProcess:
+    """Say for each loan that waits in Mifos X whether this pass would pay it, and why not.
+
+    With `fetches` the pass would first find what no poll has kept yet.
+    """
     report = PartnerProcess(partner=partner.name, slug=partner.slug)
     started = time.monotonic()
     try:
         gate = gate_for(partner)
         report.waiting_because = gate.sentence if gate else ""
-        report.loans = _rehearse(partner, orders, report)
+        seen = _look_at_all(partner, orders, report)
+        _hold_what_this_pass_would(partner, seen, orders, fetches=fetches)
+        report.loans = [_told(each, partner) for each in seen]
     except (MifosError, NotConfigured) as exc:
         report.error = str(exc)
     report.seconds = time.monotonic() - started
     return report
 
 
-def _rehearse(partner: Partner, orders: Orders, report: PartnerProcess) -> list[LoanReport]:
+def _look_at_all(partner: Partner, orders: Orders, report: PartnerProcess) -> list[Seen]:
+    """Return the waiting loans in the order of their turns, each judged by itself."""
     mifos = mifos_client(partner)
-    shop = Shop(
-        partner=partner,
-        mifos=mifos,
-        mpesa=mpesa_client(partner),
-        preflight=Preflight.read(partner, mifos, now=timezone.now()),
-        triggered_by=TriggeredBy.SCHEDULE,
-        deadline=orders.deadline,
-    )
+    preflight = Preflight.read(partner, mifos, now=timezone.now())
 
-    clients: dict[str, set[int | None]] = {}  # by phone number
+    def look(listed: Loan) -> Seen:
+        return _look(listed, mifos, preflight, gate=report.waiting_because)
 
-    def look(loan: Loan) -> LoanReport:
-        told = _look(loan, shop, gate=report.waiting_because)
-        clients.setdefault(told.phone_number, set()).add(loan.client_id)
-        return told
-
-    waiting = _waiting(mifos, loan_id=orders.loan_id)[: orders.limit]
-    told = list(overlap(look, waiting, workers=partner.mifos_concurrency))
-    judged = (_held_if_shared(each, clients) for each in told)
-    return sorted(judged, key=lambda each: each.loan_id)
+    in_time = takewhile(lambda _: not orders.is_out_of_time, _waiting(mifos, orders))
+    seen = sorted(overlap(look, in_time, workers=partner.mifos_concurrency), key=_turn)
+    report.has_more = orders.is_out_of_time
+    return seen
 
 
-def _held_if_shared(told: LoanReport, clients: dict[str, set[int | None]]) -> LoanReport:
-    """A loan that no poll has kept yet may share its phone number with another such loan."""
-    is_new = told.tracking_id == 0 and told.outcome == LoanOutcome.WOULD_PAY
-    if not is_new or len(clients[told.phone_number]) < 2:
-        return told
-    return replace(told, outcome=LoanOutcome.HELD, reason=str(HoldReason.PHONE_SHARED.label))
+def _turn(seen: Seen) -> tuple[date, float, int]:
+    return seen.turn
 
 
-def _waiting(mifos: MifosClient, *, loan_id: int | None) -> list[Loan]:
+def _waiting(mifos: MifosClient, orders: Orders) -> list[Loan]:
     leave_database()
-    if loan_id is not None:
-        return [mifos.loan(loan_id)]
-    return [loan for page in mifos.approved_loans() for loan in page]
+    if orders.loan_id is not None:
+        return [mifos.loan(orders.loan_id)]
+    loans: list[Loan] = []
+    for page in mifos.approved_loans():
+        loans += page
+        if orders.is_out_of_time:
+            break
+    return loans
 
 
-def _look(listed: Loan, shop: Shop, *, gate: str) -> LoanReport:
-    known = (
-        LoanTracking.objects.filter(partner=shop.partner, loan_id=listed.loan_id)
-        .order_by("-cycle")
-        .first()
-    )
-    if known is not None and known.status != LoanStatus.PENDING:
-        return _told(known, shop, f"It is {known.get_status_display().lower()} already")
+def _look(listed: Loan, mifos: MifosClient, preflight: Preflight, *, gate: str) -> Seen:
+    partner = preflight.partner
+    cycles = LoanTracking.objects.filter(partner=partner, loan_id=listed.loan_id)
+    loan = cycles.order_by("-cycle").first()
+    if loan is None:
+        loan = LoanTracking(partner=partner, loan_id=listed.loan_id)
+    elif loan.status != LoanStatus.PENDING:
+        return Seen(loan, f"It is {loan.get_status_display().lower()} already")
     try:
-        fresh = read_fresh(shop.mifos, listed.loan_id)
+        fresh = read_fresh(mifos, listed.loan_id)
     except (MifosError, LoanGone) as exc:
-        unread = known or LoanTracking(partner=shop.partner, loan_id=listed.loan_id)
-        return _told(unread, shop, str(exc) or "Mifos X no longer knows this loan")
-    loan = known or LoanTracking(partner=shop.partner, loan_id=listed.loan_id)
+        return Seen(loan, str(exc) or "Mifos X no longer knows this loan")
+    _take(loan, fresh)
+    return Seen(loan, _why_not(loan, fresh, preflight) or gate)
+
+
+def _take(loan: LoanTracking, fresh: FreshLoan) -> None:
+    """Write on the unsaved row what a pass would write of what Mifos X says now."""
     columns = fresh_columns(fresh)
     was_reopened = loan.approval_cause == HoldReason.REOPENED
     if fresh.loan.disbursals:
@@ -96,24 +116,66 @@ def _look(listed: Loan, shop: Shop, *, gate: str) -> LoanReport:
         loan.approval_cause = HoldReason.PHONE_CHANGED
     for name, value in columns.items():
         setattr(loan, name, value)
+
+
+def _why_not(loan: LoanTracking, fresh: FreshLoan, preflight: Preflight) -> str:
     if not fresh.loan.waiting_for_disbursal:
-        return _told(loan, shop, "It no longer waits in Mifos X")
+        return "It no longer waits in Mifos X"
     if loan.review_reason:
-        return _told(loan, shop, loan.error_message or str(loan.get_review_reason_display()))
+        return loan.error_message or str(loan.get_review_reason_display())
     if any(not each.is_reversed for each in fresh.loan.disbursals):
-        return _told(loan, shop, DISBURSED_ALREADY)
-    refusal = judge(loan, fresh, shop)
-    return _told(loan, shop, refusal.sentence if refusal else gate)
+        return DISBURSED_ALREADY
+    refusal = judge(loan, fresh, preflight)
+    return refusal.sentence if refusal else ""
 
 
-def _told(loan: LoanTracking, shop: Shop, why_not: str) -> LoanReport:
+def _hold_what_this_pass_would(
+    partner: Partner, seen: list[Seen], orders: Orders, *, fetches: bool
+) -> None:
+    """Hold what is right by itself, and not beside the others."""
+    _hold_shared_phones(seen)
+    if not fetches:
+        for each in _would_pay(seen):
+            each.why_not = "" if each.loan.pk else NOT_FETCHED
+    _hold_over_limits(partner, seen, now=timezone.now())
+    for each in list(_would_pay(seen))[orders.limit or len(seen) :]:
+        each.why_not = BEYOND_LIMIT
+
+
+def _would_pay(seen: Iterable[Seen]) -> Iterable[Seen]:
+    return (each for each in seen if not each.why_not)
+
+
+def _hold_shared_phones(seen: list[Seen]) -> None:
+    """A loan that no poll has kept yet may share its phone number with another such loan."""
+    clients: dict[str, set[int | None]] = {}
+    for each in seen:
+        clients.setdefault(each.loan.phone_number, set()).add(each.loan.client_id)
+    for each in _would_pay(seen):
+        if each.loan.pk is None and len(clients[each.loan.phone_number]) > 1:
+            each.why_not = str(HoldReason.PHONE_SHARED.label)
+
+
+def _hold_over_limits(partner: Partner, seen: list[Seen], *, now: datetime) -> None:
+    """A day's limit takes them in turn: what is paid before leaves the rest less."""
+    before: list[LoanTracking] = []
+    for each in _would_pay(seen):
+        refusal = limit_refusal(partner, each.loan, before=before, now=now)
+        if refusal is None:
+            before.append(each.loan)
+        else:
+            each.why_not = refusal.sentence
+
+
+def _told(seen: Seen, partner: Partner) -> LoanReport:
+    loan = seen.loan
     return LoanReport(
-        partner=shop.partner.slug,
+        partner=partner.slug,
         tracking_id=loan.pk or 0,
         loan_id=loan.loan_id,
         client_name=loan.client_name,
         phone_number=loan.phone_number,
         amount=loan.net_disbursal_amount,
-        outcome=LoanOutcome.HELD if why_not else LoanOutcome.WOULD_PAY,
-        reason=why_not,
+        outcome=LoanOutcome.HELD if seen.why_not else LoanOutcome.WOULD_PAY,
+        reason=seen.why_not,
     )

@@ -68,6 +68,10 @@ class FetchReport:
         return not any(result.error for result in self.results)
 
     @property
+    def has_more(self) -> bool:
+        return any(result.has_more for result in self.results)
+
+    @property
     def new_loans(self) -> int:
         return sum(result.new_loans for result in self.results)
 
@@ -104,3 +108,7 @@ class SyncReport:
     @property
     def success(self) -> bool:
         return self.fetch.success and self.process.success
+
+    @property
+    def has_more(self) -> bool:
+        return self.fetch.has_more or self.process.has_more

@@ -73,7 +73,7 @@ def _fresh_as_promised(attempt: DisbursementRequest, shop: Shop) -> FreshLoan | 
     if not is_as_promised(attempt, fresh) or _was_disbursed(attempt.loan_tracking, fresh):
         give_up(attempt.pk, now=shop.now())
         return None
-    refusal = judge(attempt.loan_tracking, fresh, shop)
+    refusal = judge(attempt.loan_tracking, fresh, shop.preflight)
     if refusal is not None:
         if not withdraw_unsent(attempt.pk, why=refusal.sentence, now=shop.now()):
             ask_instead(attempt.pk, why=refusal.sentence, now=shop.now())

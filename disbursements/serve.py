@@ -115,6 +115,7 @@ def _process(partner: Partner, orders: Orders, report: PartnerProcess) -> None:
         _move_money(partner, orders, report, is_open=gate is None)
     elif orders.loan_id is None:  # taken away meanwhile: what was sent before is still seen through
         _finish(partner, orders)
+        _tell_if_over(orders, report)
     _count(partner, orders, report)
 
 
@@ -122,10 +123,11 @@ def _move_money(partner: Partner, orders: Orders, report: PartnerProcess, *, is_
     mpesa, mifos = mpesa_client(partner), mifos_client(partner)
     if is_open:
         _pay(partner, orders, report)
-    if orders.loan_id is None and not _is_over(orders, report):
+    if orders.loan_id is None and not _tell_if_over(orders, report):
         report.asked = ask_the_silent(partner, mpesa, deadline=orders.deadline)
         ask_balance_if_short(partner, mpesa, now=timezone.now())
         record_paid(partner, mifos, deadline=orders.deadline)
+        _tell_if_over(orders, report)
         _wait_for_callbacks(partner, orders, report)
 
 
@@ -190,7 +192,8 @@ def open_shop(
     )
 
 
-def _is_over(orders: Orders, report: PartnerProcess) -> bool:
+def _tell_if_over(orders: Orders, report: PartnerProcess) -> bool:
+    """Return whether the time is over. The report then says that something may be left."""
     report.has_more = report.has_more or orders.is_out_of_time
     return orders.is_out_of_time
 

@@ -20,6 +20,11 @@ from mifos.client import Client, Loan, MifosClient, MifosError, MifosUnreachable
 from partners.models import Partner
 from partners.overlap import Patience, leave_database, overlap
 
+LIST_WAS_CUT = (
+    "A pass's time was over before the end of the list of approved loans; "
+    "let cron read it (manage.py scheduled_loan_sync)"
+)
+
 
 @dataclass(kw_only=True, slots=True)
 class PartnerFetch:
@@ -31,6 +36,7 @@ class PartnerFetch:
     new_loans: int = 0  # of those, seen for the first time
     cancelled: int = 0  # left Mifos X's waiting list before anything was sent
     seconds: float = 0.0
+    has_more: bool = False  # the time ended before the list did
     error: str = ""
 
 
@@ -39,17 +45,19 @@ def fetch_partner(
 ) -> PartnerFetch:
     """Read the partner's whole waiting list and keep it. A failed poll is told, never raised.
 
-    After `deadline` (monotonic seconds) no further page is read; what was read is kept.
+    After `deadline` (monotonic seconds) no further page is read; what was read is kept. Staff are
+    told on the partner: the next poll begins at the first page again, and may end there, too.
     """
     report = PartnerFetch(partner=partner.name, slug=partner.slug)
     started = time.monotonic()
     try:
         patience = Patience(deadline=deadline)
         seen = _keep_pages(partner, mifos, report, patience, now=now)
-        report.cancelled = _look_at_the_missing(partner, mifos, seen, patience, now=now)
+        if not report.has_more:  # what a list that was cut does not show may stand in the rest
+            report.cancelled = _look_at_the_missing(partner, mifos, seen, patience, now=now)
     except MifosError as exc:
         report.error = str(exc)
-    note_poll(partner, error=report.error, now=now)
+    note_poll(partner, error=report.error or (LIST_WAS_CUT if report.has_more else ""), now=now)
     report.seconds = time.monotonic() - started
     return report
 
@@ -90,11 +98,8 @@ def _keep_pages(
         seen.update(loan.loan_id for loan in page)
         report.new_loans += _keep_page(partner, page, mifos, now=now)
         if patience.is_lost:
-            report.approved = len(seen)
-            raise MifosUnreachable(
-                "This pass's time was over before the end of the list of approved loans; "
-                "let cron read it (manage.py scheduled_loan_sync)"
-            )
+            report.has_more = True
+            break
     report.approved = len(seen)
     return seen
 

@@ -51,6 +51,7 @@ def fetch_answer(report: FetchReport) -> Answer:
         "message": f"Successfully processed {report.new_loans} pending loans",
         "totalProcessedLoans": report.new_loans,
         "results": [_fetched(result) for result in report.results],
+        "hasMore": report.has_more,
         **_trouble(report.results),
     }
 
@@ -94,7 +95,7 @@ def sync_answer(report: SyncReport) -> Answer:
         },
         "details": {"fetchResults": fetched, "processResults": processed, "timestamp": at},
         "runId": str(report.run_id) if report.run_id else None,
-        "hasMore": report.process.has_more,
+        "hasMore": report.has_more,
         **_trouble([*report.fetch.results, *report.process.results]),
     }
 
@@ -182,7 +183,7 @@ def _summary(report: ProcessReport, counts: Counter[LoanOutcome]) -> Answer:
         "held": counts[LoanOutcome.HELD],
         "wouldPay": counts[LoanOutcome.WOULD_PAY],
         "recorded": sum(result.recorded for result in report.results),
-        "amount": str(total(report.loans, LoanOutcome.PAID)),
+        "amount": f"{total(report.loans, LoanOutcome.PAID):.2f}",
         "currency": "KES",
     }
 

@@ -61,6 +61,9 @@ class FetchAnswer(PassAnswer):
     totalProcessedLoans = IntegerField(help_text="Loans seen for the first time.")
     processedLoans = IntegerField(required=False, help_text="Only when there is no partner.")
     results = FetchedPartner(many=True)
+    hasMore = BooleanField(
+        required=False, help_text="The time ended before Mifos X's list did. Not without partners."
+    )
 
 
 class ProcessedLoan(Shape):
@@ -124,7 +127,7 @@ class SyncAnswer(PassAnswer):
     summary = SyncSummary()
     details = SyncDetails()
     runId = CharField(allow_null=True)
-    hasMore = BooleanField()
+    hasMore = BooleanField(help_text="As in either of its two parts.")
 
 
 class FieldError(Shape):

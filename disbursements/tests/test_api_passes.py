@@ -276,7 +276,7 @@ def test_process_counts_only_confirmed_payouts(standing):
     assert body["results"][0]["mpesaReceipt"] == "SGH7K2M9QD"
     assert body["results"][2]["error"] == "Not an M-Pesa number"
     assert "error" not in body["results"][4]
-    assert body["summary"]["amount"] == "8000"
+    assert body["summary"]["amount"] == "8000.00"
 
 
 def test_process_with_nothing_to_do_says_so(standing):
@@ -305,6 +305,15 @@ def test_the_sync_sentence_that_people_grep_stays(standing):
     assert body["details"]["processResults"]["processedLoans"] == 6
     assert body["hasMore"] is True
     assert body["runId"] == "8124"
+
+
+@pytest.mark.parametrize("path", [FETCH, SYNC])
+def test_a_list_that_was_cut_is_told_as_more_and_not_as_trouble(standing, path):
+    standing.fetch = FetchReport(results=[fetched("umoja", has_more=True)])
+
+    answer = post(path, key=SECRET)
+
+    assert (answer.status_code, answer.json()["hasMore"]) == (200, True)
 
 
 def test_the_answer_stays_under_64_kb_and_says_that_it_was_cut(standing):

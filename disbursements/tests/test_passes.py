@@ -531,13 +531,10 @@ def test_a_dry_run_says_what_would_be_paid_and_writes_nothing(partner, peers, mo
     del mifos.loans[loans["gone"].loan_id]
     mifos.know(loans["left"], status_id=300)
     LoanTracking.objects.filter(pk=loans["new"].pk).delete()
-    for name in ("mifos_client", "mpesa_client"):
-        monkeypatch.setattr(
-            rehearse, name, lambda partner, it=name: mifos if "mifos" in it else mpesa
-        )
+    monkeypatch.setattr(rehearse, "mifos_client", lambda partner: mifos)
     before = list(LoanTracking.objects.order_by("pk").values())
 
-    report = run_process(triggered_by=BY, dry_run=True)
+    report = run_sync(triggered_by=BY, dry_run=True).process
 
     said = {each.loan_id: (each.outcome, each.reason) for each in report.loans}
     assert said[loans["new"].loan_id] == (LoanOutcome.WOULD_PAY, "")
@@ -548,7 +545,7 @@ def test_a_dry_run_says_what_would_be_paid_and_writes_nothing(partner, peers, mo
     assert list(LoanTracking.objects.order_by("pk").values()) == before
     assert mpesa.orders == []
     one = run_process(triggered_by=BY, dry_run=True, loan_id=loans["new"].loan_id)
-    assert len(one.loans) == 1
+    assert [each.reason for each in one.loans] == [rehearse.NOT_FETCHED]
     assert run_sync(triggered_by=BY, dry_run=True).run_id is None
     mifos.loans[loans["new"].loan_id] = MifosUnreachable("away")
     assert run_process(triggered_by=BY, dry_run=True, loan_id=loans["new"].loan_id).results[0].error
@@ -605,7 +602,7 @@ def test_without_m_pesa_what_was_sent_before_is_still_seen_through(partner, peer
 
 @real
 def test_a_dry_run_sees_what_no_poll_has_kept_yet(partner, peers, monkeypatch):
-    mifos, mpesa = peers
+    mifos, _ = peers
     other = make_attempt(make_loan(partner, status=LoanStatus.DISBURSED), status="completed")
     alone, *twins = [make_loan(partner) for _ in range(3)]
     for twin in twins:
@@ -617,16 +614,98 @@ def test_a_dry_run_sees_what_no_poll_has_kept_yet(partner, peers, monkeypatch):
     mifos.know(undone, disbursals=(disbursal_of(other, is_reversed=True),))
     mifos.know(standing, disbursals=(disbursal_of(other),))
     mifos.approved_loans = lambda: iter([[detail_of(loan) for loan in loans]])
-    for name in ("mifos_client", "mpesa_client"):
-        monkeypatch.setattr(
-            rehearse, name, lambda partner, it=name: mifos if "mifos" in it else mpesa
-        )
+    monkeypatch.setattr(rehearse, "mifos_client", lambda partner: mifos)
     LoanTracking.objects.filter(pk__in=[loan.pk for loan in loans]).delete()
 
-    report = run_process(triggered_by=BY, dry_run=True)
+    report = run_sync(triggered_by=BY, dry_run=True).process
 
     said = {each.loan_id: each.reason for each in report.loans}
     assert said[alone.loan_id] == ""
     assert {said[twin.loan_id] for twin in twins} == {HoldReason.PHONE_SHARED.label}
     assert said[undone.loan_id] == HoldReason.REOPENED.label
     assert "stands" in said[standing.loan_id]
+
+
+@real
+def test_a_dry_run_counts_the_limits_of_the_day_in_the_order_of_the_pass(
+    partner, peers, monkeypatch
+):
+    mifos, mpesa = peers
+    same = {"client_id": 71, "phone_number": "254722000071"}
+    first, second, third = (
+        make_loan(partner, **same),
+        make_loan(partner, **same),
+        make_loan(partner),
+    )
+    for loan in (first, second, third):
+        mifos.know(loan)
+    mifos.approved_loans = lambda: iter([[detail_of(loan) for loan in (third, second, first)]])
+    monkeypatch.setattr(rehearse, "mifos_client", lambda partner: mifos)
+    net = first.net_disbursal_amount
+    Partner.objects.update(daily_limit=net * 2, client_daily_limit=net)
+
+    rehearsed = run_process(triggered_by=BY, dry_run=True)
+
+    said = {each.loan_id: each.reason for each in rehearsed.loans}
+    assert [said[first.loan_id], said[third.loan_id]] == ["", ""]
+    assert said[second.loan_id].startswith(str(HoldReason.CLIENT_DAILY_LIMIT.label))
+    Partner.objects.update(mifos_concurrency=1)
+    run_process(triggered_by=BY)
+    assert {order.amount for order in mpesa.orders} == {net}
+    assert len(mpesa.orders) == 2
+
+
+@real
+def test_a_dry_run_pays_no_more_than_its_limit_and_ends_with_its_time(partner, peers, monkeypatch):
+    mifos, _ = peers
+    held, *free = [make_loan(partner) for _ in range(3)]
+    for loan in (held, *free):
+        mifos.know(loan, is_top_up=loan == held)
+    mifos.approved_loans = lambda: iter([[detail_of(loan) for loan in (held, *free)]])
+    monkeypatch.setattr(rehearse, "mifos_client", lambda partner: mifos)
+
+    limited = run_process(triggered_by=BY, dry_run=True, limit=1)
+    late = run_process(triggered_by=BY, dry_run=True, budget_seconds=0)
+
+    reasons = [each.reason for each in limited.loans]
+    assert reasons == [HoldReason.TOP_UP.label, "", rehearse.BEYOND_LIMIT]
+    assert (late.loans, late.has_more) == ([], True)
+
+
+@real
+def test_a_dry_run_needs_no_more_settings_than_the_pass(partner, peers, monkeypatch):
+    mifos, _ = peers
+    loan = make_loan(partner)
+    mifos.know(loan)
+    mifos.approved_loans = lambda: iter([[detail_of(loan)]])
+    monkeypatch.setattr(rehearse, "mifos_client", lambda partner: mifos)
+    Partner.objects.update(is_mpesa_configured=False)
+
+    [result] = run_process(triggered_by=BY, dry_run=True).results
+
+    assert (result.error, [each.reason for each in result.loans]) == (
+        "",
+        [HoldReason.NOT_CONFIGURED.label],
+    )
+
+
+@real
+def test_a_named_partner_that_is_not_set_up_is_told_so(partner):
+    Partner.objects.update(is_mifos_configured=False)
+
+    report = run_fetch(triggered_by=BY, partners=[partner.slug])
+
+    assert not report.success
+    assert run_fetch(triggered_by=BY).results == []
+
+
+@real
+def test_what_the_time_cut_off_after_paying_is_told(partner, peers, monkeypatch):
+    def slowly(*_: object, **__: object) -> int:
+        time.sleep(0.3)
+        return 0
+
+    monkeypatch.setattr(serve, "ask_the_silent", slowly)
+
+    assert run_process(triggered_by=BY, budget_seconds=0.2).has_more
+    assert not run_process(triggered_by=BY, budget_seconds=20).has_more
