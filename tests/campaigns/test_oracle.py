@@ -328,3 +328,14 @@ def test_a_planted_break_is_seen_under_its_name(name, spoil):
     spoil(books)
 
     assert name in names_of(books)
+
+
+def test_a_second_knock_after_all_was_paid_and_recorded_is_no_blind_send():
+    books = good_books()
+    read = {**books["log"][0], "at": 102.0, "saw": {**books["log"][0]["saw"], "status": 300}}
+    again = {**books["log"][2], "at": 103.0}
+    books["log"] += [read, again]
+
+    assert "S5" not in names_of(books)
+    books["transactions"][0]["at"] = 104.0  # recorded by hand meanwhile, and by us only later
+    assert "S5" in names_of(books)
