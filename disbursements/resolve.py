@@ -23,7 +23,7 @@ from disbursements.questioned import questioned
 from disbursements.sending import fail
 from disbursements.verdicts import Proof, Verdict
 from loans.audit import EventDraft, move_loan, note_change
-from loans.models import HoldReason, LoanStatus, LoanTracking
+from loans.models import ApprovalState, HoldReason, LoanStatus, LoanTracking
 from loans.review import OF_A_SUCCESS
 from mpesa.models import MpesaCallback
 
@@ -209,7 +209,7 @@ def _settle(
     reason = f"Settled by {actors}: {resolution.reason}"
     if attempt.status not in SETTLEABLE:
         _review_done(loan, actors=actors, reason=reason, now=now)
-        if resolution.outcome == ResolutionOutcome.PAID and loan.status == LoanStatus.FAILED:
+        if resolution.outcome == ResolutionOutcome.PAID and attempt.status == AttemptStatus.FAILED:
             _never_again(loan, f"{reason} (receipt {resolution.receipt})", actors, now=now)
     elif resolution.outcome == ResolutionOutcome.PAID:
         _review_done(loan, actors=actors, reason=reason, now=now)
@@ -222,7 +222,11 @@ def _settle(
 
 def _never_again(loan: LoanTracking, reason: str, actors: str, *, now: datetime) -> None:
     """A failed attempt was paid after all: a person records it in Mifos X. Should the loan still
-    wait there, it comes back for an approval, and never by itself."""
+    wait there, or a later attempt of it fail, an approval is needed: never again by itself."""
+    loan.approvals.exclude(state=ApprovalState.DECLINED).update(state=ApprovalState.EXPIRED)
+    if loan.status not in {LoanStatus.FAILED, LoanStatus.PENDING}:
+        note_change(loan, actor=actors, reason=reason, at=now, approval_cause=HoldReason.REOPENED)
+        return
     move_loan(
         loan,
         LoanStatus.CANCELLED,
@@ -233,6 +237,7 @@ def _never_again(loan: LoanTracking, reason: str, actors: str, *, now: datetime)
             reason=reason,
             at=now,
         ),
+        hold_reason="",
         error_message="Paid after all; record it in Mifos X by hand",
         next_attempt_at=None,
         approval_cause=HoldReason.REOPENED,
