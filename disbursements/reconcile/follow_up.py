@@ -10,14 +10,15 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Q
 
+from disbursements.claiming import call_person
 from disbursements.evidence import ask_soon
 from disbursements.models import MONEY_MOVED, AttemptStatus, DisbursementRequest
 from disbursements.reconcile.coherence import Breach
 from disbursements.reconcile.differences import Difference, DifferenceKind
 from disbursements.record import LEASE_SECONDS
-from loans.audit import lock_loan
-from loans.models import LoanEvent, LoanTracking
-from loans.review import GRAVITY, raise_review
+from loans.audit import lock_loan, note_change
+from loans.models import LoanEvent, LoanStatus, LoanTracking
+from loans.review import GRAVITY, raise_review_locked
 from partners.pausing import pause_all_for_a_breach
 
 logger = logging.getLogger(__name__)
@@ -34,8 +35,9 @@ def follow_up(differences: Iterable[Difference], *, now: datetime) -> None:
             of_loan[difference.loan.pk].append(difference)
     for loan_pk, found in of_loan.items():
         with transaction.atomic():
-            lock_loan(loan_pk)
-            _call([each for each in found if not _is_over(each)], now=now)
+            loan = lock_loan(loan_pk)
+            for some in _by_attempt([each for each in found if not _is_over(each)]):
+                _call(loan, some, now=now)
 
 
 def stop_payouts(breaches: Sequence[Breach], *, now: datetime) -> None:
@@ -58,19 +60,26 @@ def record_soon(attempt_id: int, *, now: datetime) -> None:
     ).update(next_record_at=now)
 
 
-def _call(found: list[Difference], *, now: datetime) -> None:
-    """Raise one review for all that is wrong with a loan, in the words of the gravest."""
-    if not found:
-        return
-    found.sort(key=_gravity, reverse=True)
-    first, loan, reason = found[0], found[0].loan, found[0].review
-    if loan is None or reason is None:
-        return
+def _by_attempt(found: Iterable[Difference]) -> list[list[Difference]]:
+    """A review belongs to the attempt that raised it: what is settled of one stays open of another.
+    The gravest first, each with the gravest of its own in front."""
+    parts: defaultdict[int | None, list[Difference]] = defaultdict(list)
+    for each in sorted(found, key=_gravity, reverse=True):
+        parts[each.attempt_id].append(each)
+    return list(parts.values())
+
+
+def _call(loan: LoanTracking, found: Sequence[Difference], *, now: datetime) -> None:
+    """Raise one review for all that is wrong with an attempt, in the words of the gravest."""
+    first, reason = found[0], found[0].review
     message = "; ".join(each.said for each in found)
-    if _was_said(loan, message):
+    if reason is None or _was_said(loan, message):
         return  # a person has seen it, and may have settled it already
-    raise_review(
-        loan.pk,
+    if not loan.attempts.exists():
+        _call_without_attempt(loan, message, now=now)
+        return
+    raise_review_locked(
+        loan,
         reason,
         message=message,
         now=now,
@@ -80,6 +89,15 @@ def _call(found: list[Difference], *, now: datetime) -> None:
     for difference in found:
         if difference.kind == DifferenceKind.MISSING_RESULT and difference.attempt_id:
             ask_soon(difference.attempt_id, reason=difference.said, now=now)
+
+
+def _call_without_attempt(loan: LoanTracking, message: str, *, now: datetime) -> None:
+    """Nobody could end a review of it: a pending loan is held until staff release it, and of any
+    other, which is paid no more, the history and the list of differences tell."""
+    if loan.status == LoanStatus.PENDING:
+        call_person(loan, message, now=now)
+    else:
+        note_change(loan, actor=ACTOR, reason=message, at=now)
 
 
 def _is_over(difference: Difference) -> bool:
@@ -97,5 +115,6 @@ def _gravity(difference: Difference) -> int:
 
 
 def _was_said(loan: LoanTracking, message: str) -> bool:
-    said = f"Needs a person: {message}"[:500]  # as loans.review writes it
-    return LoanEvent.objects.filter(loan_tracking=loan.pk, reason=said).exists()
+    # As loans.review and claiming.call_person write it.
+    said = [f"{begin}{message}"[:500] for begin in ("Needs a person: ", "Held: ", "")]
+    return LoanEvent.objects.filter(loan_tracking=loan.pk, reason__in=said).exists()
