@@ -130,14 +130,15 @@ def _ask_second_person(pk: int, order: Order) -> None:
     """Bind the payment to an approval by somebody else; an old approval does not count."""
     loan = lock_loan(pk)
     loan.approvals.filter(state=ApprovalState.APPROVED).update(state=ApprovalState.EXPIRED)
-    held = HoldReason.NEEDS_APPROVAL
+    # A graver cause stays: the other person must know what he confirms.
+    held = loan.approval_cause or HoldReason.NEEDS_APPROVAL.value
     words = f"{order.actor} pays many loans again; another person must approve each"
     note_change(
         loan,
         actor=order.actor,
         reason=words,
         at=order.now,
-        details={"hold": held.value},
+        details={"hold": held},
         approval_cause=held,
         hold_reason=held,
         error_message=words,
