@@ -103,7 +103,8 @@ class DeskUserAdmin(_UserAdmin):
         return users.annotate(has_app=Exists(apps))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        fixed = ("last_login", "date_joined")
+        # Who asked for a payout, and who did what, is kept by user name.
+        fixed = ("last_login", "date_joined", *(("username",) if obj else ()))
         if request.user.is_superuser:
             return fixed
         return (*fixed, *BEYOND_ROLES, *(OWN_RIGHTS if _is_self(request, obj) else ()))
