@@ -17,7 +17,8 @@ from django.utils import timezone
 
 from mifos.client import MifosError
 from mpesa.admin import ReadOnlyAdmin
-from mpesa.shortcodes import reset_breaker
+from mpesa.models import Shortcode
+from mpesa.shortcodes import reset_breaker, shortcode_of
 from partners.access import check_access
 from partners.credentials import CREDENTIAL_COLUMNS
 from partners.forms import PartnerForm, ReasonForm
@@ -217,14 +218,14 @@ class PartnerAdmin(_PartnerAdmin):
     def pause_payouts(
         self, request: HttpRequest, queryset: QuerySet[Partner]
     ) -> HttpResponse | None:
-        return self._with_reason(request, queryset, "pause_payouts", "Pause payouts", pause_partner)
+        return self._with_reason(request, queryset, "pause_payouts", "Pause payouts", _pause)
 
     @admin.action(description="Resume payouts …", permissions=["change"])
     def resume_payouts(
         self, request: HttpRequest, queryset: QuerySet[Partner]
     ) -> HttpResponse | None:
         return self._with_reason(
-            request, queryset, "resume_payouts", "Resume payouts", resume_partner
+            request, queryset, "resume_payouts", "Resume payouts", _resume, _pause_of
         )
 
     @admin.action(description="Let the shortcode pay again …", permissions=["change"])
@@ -244,6 +245,7 @@ class PartnerAdmin(_PartnerAdmin):
             "let_shortcode_pay",
             "Let the shortcode pay again",
             _reset,
+            _breaker_of,
         )
 
     def _with_reason(
@@ -253,16 +255,28 @@ class PartnerAdmin(_PartnerAdmin):
         action: str,
         title: str,
         switch: Switch,
+        stop_of: Callable[[Partner], str] = lambda _: "",
     ) -> HttpResponse | None:
-        """Ask for the reason first; with one, switch each partner and say how many changed."""
+        """Ask for the reason first; with one, switch each partner and say how many changed.
+
+        The page carries the stop that it asks about: another one, by now, is not lifted.
+        """
         form = ReasonForm(request.POST if "reason" in request.POST else None)
         chosen = list(queryset)
         if not form.is_valid():
+            for partner in chosen:
+                partner.stop = stop_of(partner)  # type: ignore[attr-defined]  # for the page
             return self._ask_reason(request, chosen, action, title, form)
         now, by = timezone.now(), request.user.get_username()
         reason = form.cleaned_data["reason"]
-        changed = sum(bool(switch(one, by=by, reason=reason, now=now)) for one in chosen)
-        self.message_user(request, f"{title}: {changed} changed, {len(chosen) - changed} were so.")
+        changed = sum(
+            bool(
+                switch(one, by=by, reason=reason, now=now, shown=request.POST.get(f"stop-{one.pk}"))
+            )
+            for one in chosen
+        )
+        rest = f"{len(chosen) - changed} were so, or are stopped anew"
+        self.message_user(request, f"{title}: {changed} changed, {rest}.")
         return None
 
     def _ask_reason(
@@ -319,8 +333,32 @@ class ProductAdmin(_ProductAdmin):
         touch_rules(obj.partner, timezone.now())
 
 
-def _reset(partner: Partner, *, by: str, reason: str, now: datetime) -> bool:
-    done = reset_breaker(partner.mpesa_environment, partner.mpesa_shortcode)
+def _pause(partner: Partner, *, shown: str | None, **facts: Any) -> bool:
+    return pause_partner(partner, **facts)
+
+
+def _pause_of(partner: Partner) -> str:
+    return f"{partner.paused_at or ''}"
+
+
+def _resume(partner: Partner, *, shown: str | None, **facts: Any) -> bool:
+    is_shown = shown == _pause_of(partner)
+    return is_shown and resume_partner(partner, paused_at=partner.paused_at, **facts)
+
+
+def _breaker_of(partner: Partner) -> str:
+    code = shortcode_of(partner.mpesa_environment, partner.mpesa_shortcode)
+    return _stop_of(code)
+
+
+def _stop_of(code: Shortcode) -> str:
+    return f"{code.breaker_opened_at or ''} {code.breaker_cause}"
+
+
+def _reset(partner: Partner, *, by: str, reason: str, now: datetime, shown: str | None) -> bool:
+    place = (partner.mpesa_environment, partner.mpesa_shortcode)
+    code = shortcode_of(*place)
+    done = shown == _stop_of(code) and reset_breaker(*place, seen=code)
     if done:
         text = f"Shortcode {partner.mpesa_shortcode} may pay again: {reason}"
         write_down(partner, by=by, text=text)

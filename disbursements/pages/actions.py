@@ -221,6 +221,7 @@ KINDS: dict[str, Kind] = {
             label="Release",
             permission=HOLD,
             why_not=_why_not_release,
+            is_weighty=True,
             is_rare=True,
             in_bulk=True,
         ),

@@ -46,7 +46,7 @@ class Case:
         loan = self.loan
         facts = [
             (loan.status, loan.hold_reason, loan.review_reason, loan.currency, loan.phone_number),
-            (str(loan.net_disbursal_amount), str(loan.loan_amount)),
+            (str(loan.net_disbursal_amount), str(loan.loan_amount), loan.staff_hold),
             [(one.attempt_no, one.status, one.result_code) for one in self.attempts],
             self.request and self.request.pk,
             self.proposal and self.proposal.pk,

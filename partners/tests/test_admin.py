@@ -183,6 +183,12 @@ def act(client, action: str, partner: Partner, **more: str) -> Any:
     return client.post(LIST, {"action": action, "_selected_action": partner.pk, **more})
 
 
+def act_as_shown(client, action: str, partner: Partner, *, reason: str) -> Any:
+    """Open the page that asks for the reason, and send it as it came."""
+    shown = act(client, action, partner).context["partners"][0].stop
+    return act(client, action, partner, reason=reason, **{f"stop-{partner.pk}": shown})
+
+
 def test_pausing_asks_for_a_reason_first(admin_client, partner):
     asked = act(admin_client, "pause_payouts", partner)
     assert "Reason" in asked.content.decode()
@@ -191,14 +197,14 @@ def test_pausing_asks_for_a_reason_first(admin_client, partner):
     act(admin_client, "pause_payouts", partner, reason="float audit")
     assert Partner.objects.get().paused_by == "admin"
 
-    act(admin_client, "resume_payouts", partner, reason="done")
+    act_as_shown(admin_client, "resume_payouts", partner, reason="done")
     assert not Partner.objects.get().is_paused
 
 
 def test_a_stopped_shortcode_may_pay_again_on_a_persons_word(admin_client, partner):
     open_breaker("sandbox", "600123", cause="2001", now=NOW)
 
-    act(admin_client, "let_shortcode_pay", partner, reason="password corrected")
+    act_as_shown(admin_client, "let_shortcode_pay", partner, reason="password corrected")
 
     assert Shortcode.objects.get().breaker_opened_at is None
     assert "password corrected" in LogEntry.objects.get().change_message
