@@ -23,7 +23,16 @@ from disbursements.pages.door import View, staff_page
 from disbursements.pages.rows import row_of
 from disbursements.pages.scope import visible_loans
 from disbursements.pages.standing import standings
-from disbursements.pages.tickets import OLD, Ticket, close, read_ticket, sign, use_ticket
+from disbursements.pages.tickets import (
+    OLD,
+    UNFINISHED,
+    Ticket,
+    close,
+    read_ticket,
+    sign,
+    use_ticket,
+    used_ticket,
+)
 from disbursements.pages.wording import money, payout
 
 ASKS = ["GET", "HEAD", "POST"]
@@ -95,11 +104,18 @@ def carry_out(kind: Kind, case: Case, form: ReasonForm, request: HttpRequest) ->
     order = Order(user=user, now=now, **form.cleaned_data)
     action = use_ticket(ticket, user=user, reason=order.reason, now=now)
     if action is None:
-        return Done(text="That was done already, and only once.", is_done=True)
+        return done_before(ticket)
     done = _do(kind, case, order, seen=ticket.seen[case.loan.pk])
     result = {"id": case.loan.pk, "done": done.is_done, "text": done.text}
     close(action, [result], now=timezone.now())
     return done
+
+
+def done_before(ticket: Ticket) -> Done:
+    """Return what a second press is told. Of the first, only what has ended is known as done."""
+    if used_ticket(ticket).finished_at is None:
+        return Done(text=UNFINISHED, is_done=False)
+    return Done(text="That was done already, and only once.", is_done=True)
 
 
 def _do(kind: Kind, case: Case, order: Order, *, seen: str) -> Done:

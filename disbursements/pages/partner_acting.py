@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from disbursements.models import TriggeredBy
-from disbursements.pages.acting import ASKS, Done, ReasonForm
+from disbursements.pages.acting import ASKS, Done, ReasonForm, done_before
 from disbursements.pages.actions import HOLD, Action
 from disbursements.pages.desk import frame
 from disbursements.pages.door import View, staff_page
@@ -211,7 +211,7 @@ def carry_out(kind: PartnerKind, standing: Standing, reason: str, request: HttpR
         return Done(text=CHANGED, is_done=False)
     action = use_ticket(ticket, user=user, reason=reason, now=now)
     if action is None:
-        return Done(text="That was done already, and only once.", is_done=True)
+        return done_before(ticket)
     moved = kind.switch(standing, user.get_username(), reason, now)
     unmoved = CHANGED if shown else "It was so already."
     text = f"{partner.name}: {kind.label.lower()}, done." if moved else unmoved

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from disbursements.pages.acting import ASKS, Done, ReasonForm
+from disbursements.pages.acting import ASKS, Done, ReasonForm, done_before
 from disbursements.pages.actions import Action
 from disbursements.pages.desk import frame
 from disbursements.pages.door import View, staff_page
@@ -111,7 +111,7 @@ def _carry_out(kind: SwitchKind, reason: str, request: HttpRequest) -> Done:
         return Done(text=CHANGED, is_done=False)
     action = use_ticket(ticket, user=user, reason=reason, now=now)
     if action is None:
-        return Done(text="That was done already, and only once.", is_done=True)
+        return done_before(ticket)
     lifted = {"paused_at": paused_now.paused_at} if kind.is_way_back and paused_now else {}
     moved = kind.switch(by=user.get_username(), reason=reason, now=now, **lifted)
     text = f"{kind.title}: done." if moved else "It was so already."

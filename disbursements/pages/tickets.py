@@ -16,6 +16,9 @@ SALT = "loanpoll.desk"
 MAX_AGE_SECONDS = 3600
 OLD = "This page was open for too long, or is not yours. Look again, and press again."
 
+UNFINISHED = (
+    "This was begun before and has not ended, or it broke: look what came of it, and press again."
+)
 CHANGED = "It changed since this page was opened. Look again."
 
 
