@@ -299,6 +299,10 @@ class MpesaClient:
         except MpesaNotSent as exc:
             # The first one did leave, and a gateway's word is no proof that it went no further.
             raise MpesaThrottled(f"The gateway turned it away, and a second time: {exc}") from exc
+        except MpesaRefused as exc:
+            # It speaks of the second one only.
+            said = f"The gateway turned it away, and then refused it: {exc}"
+            raise MpesaUnknown(said, code=exc.code) from exc
         except _TokenRejected as rejected:
             fault = rejected.fault
             raise MpesaCredentials(
