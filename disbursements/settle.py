@@ -12,6 +12,7 @@ from django.utils import timezone
 from disbursements.evidence import apply_verdict, ask_soon, doubt_closed, doubt_failure, promise_of
 from disbursements.floats import FLOAT_SHORT_CODE, take_balance
 from disbursements.models import CLOSED_STATES, DisbursementRequest
+from disbursements.moves import locked_attempt
 from disbursements.verdicts import Proof, Verdict, verdict_of_payment, verdict_of_status
 from mpesa.models import CallbackKind, MpesaCallback, MpesaRequest
 from mpesa.result_codes import Meaning, meaning_of
@@ -135,10 +136,13 @@ def _apply_quarantined(
     """The list of Safaricom's addresses may be stale, so the letter is not thrown away: we ask,
     and over a closed attempt that it contradicts a person is called."""
     said = "A callback came from an address not on the list"
-    if attempt.status in CLOSED_STATES:
-        return f"quarantined: {doubt_closed(attempt.pk, _verdict_in(callback, attempt), now=now)}"
-    doubt_failure(attempt.pk, _verdict_in(callback, attempt), now=now)
-    return f"quarantined: {said}; {_ask_after(callback, attempt, said, now=now)}"
+    verdict = _verdict_in(callback, attempt)
+    # The lock lasts as long as the letter's transaction: nobody closes the attempt meanwhile.
+    with locked_attempt(attempt.pk) as (current, _):
+        if current.status in CLOSED_STATES:
+            return f"quarantined: {doubt_closed(attempt.pk, verdict, now=now)}"
+        doubt_failure(attempt.pk, verdict, now=now)
+        return f"quarantined: {said}; {_ask_after(callback, attempt, said, now=now)}"
 
 
 def _verdict_in(callback: MpesaCallback, attempt: DisbursementRequest) -> Verdict:
