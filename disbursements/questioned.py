@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from disbursements.models import SETTLEABLE, DisbursementRequest, ReviewResolution
 from loans.models import LoanTracking
 from loans.review import OF_A_SUCCESS
+
+SETTLED = "settled"  # in an event's details: the resolution that was confirmed
 
 
 def questioned(loan: LoanTracking) -> set[int | None]:
@@ -14,17 +18,34 @@ def questioned(loan: LoanTracking) -> set[int | None]:
     """
     said = loan.events.filter(details__review__in=[each.value for each in OF_A_SUCCESS])
     last = {
-        details.get("disbursement_request_id"): at
-        for details, at in said.order_by("id").values_list("details", "at")
+        details.get("disbursement_request_id"): (at, pk)
+        for pk, details, at in said.order_by("id").values_list("id", "details", "at")
     }
+    if not last:
+        return set()
     settled = ReviewResolution.objects.filter(
         disbursement_request__loan_tracking=loan, confirmed_at__isnull=False
     )
-    for pk, at in settled.values_list("disbursement_request_id", "confirmed_at"):
-        for key in (pk, None):
-            if key in last and at is not None and last[key] <= at:
+    events = _settlements(loan)
+    for pk, attempt, at in settled.values_list("pk", "disbursement_request_id", "confirmed_at"):
+        for key in (attempt, None):
+            if key in last and _is_before(last[key], at, events.get(pk)):
                 del last[key]
     return set(last)
+
+
+def _settlements(loan: LoanTracking) -> dict[int, int]:
+    """Return the event of each settlement, by the resolution's key."""
+    events = loan.events.filter(details__has_key=SETTLED)
+    return {details[SETTLED]: pk for pk, details in events.values_list("id", "details")}
+
+
+def _is_before(said: tuple[datetime, int], at: datetime | None, event: int | None) -> bool:
+    """By the trail's order: two machines' clocks may differ (reliability.md A8). Only what was
+    settled before the trail told so is compared by time."""
+    if event is None:
+        return at is not None and said[0] <= at
+    return said[1] < event
 
 
 def attempt_to_settle(attempts: list[DisbursementRequest]) -> DisbursementRequest | None:

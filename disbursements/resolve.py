@@ -19,7 +19,7 @@ from disbursements.models import (
     ReviewResolution,
 )
 from disbursements.moves import locked_attempt
-from disbursements.questioned import questioned
+from disbursements.questioned import SETTLED, questioned
 from disbursements.sending import fail
 from disbursements.verdicts import Proof, Verdict
 from loans.audit import EventDraft, move_loan, note_change
@@ -105,6 +105,14 @@ def _confirm(resolution: ReviewResolution, *, by: User, now: datetime) -> None:
             )
         _close(resolution, confirmed_by=by, confirmed_at=now)
         actors = f"{resolution.proposed_by.get_username()} and {by.get_username()}"
+        # Before anything that asks what is in doubt still: this ends the doubt of this attempt.
+        note_change(
+            loan,
+            actor=actors,
+            reason=f"Confirmed: {outcome.label.lower()}",
+            at=now,
+            details={"disbursement_request_id": attempt.pk, SETTLED: resolution.pk},
+        )
         _settle(attempt, loan, resolution, actors=actors, now=now)
 
 

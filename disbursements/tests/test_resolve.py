@@ -141,13 +141,13 @@ def test_people_may_close_the_review_of_what_is_proven():
     assert (paid.status, dead.status) == (AttemptStatus.PAID, AttemptStatus.FAILED)
 
 
-def test_closing_what_is_in_nobodys_review_writes_nothing():
+def test_closing_what_is_in_nobodys_review_writes_only_who_closed_it():
     dead = attempt_in(AttemptStatus.FAILED)
     LoanTracking.objects.update(review_reason="")
 
     settled(dead, NOT_PAID)
 
-    assert LoanEvent.objects.count() == 1  # the proposal
+    assert LoanEvent.objects.count() == 2  # the proposal, and who confirmed it
 
 
 def test_one_proposal_at_a_time_until_it_is_withdrawn():
