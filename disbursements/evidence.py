@@ -92,6 +92,27 @@ def doubt_failure(attempt_pk: int, verdict: Verdict, *, now: datetime) -> None:
             _doubt_failure(attempt, loan, verdict, now=now)
 
 
+def heed_statement(attempt_pk: int, *, receipt: str, reason: str, now: datetime) -> None:
+    """The M-PESA statement shows an open attempt as paid: from now on nothing fails it by itself.
+
+    Moves nothing: the row fits by phone and amount only, so M-Pesa is asked, or people settle it.
+    """
+    with locked_attempt(attempt_pk) as (attempt, loan):
+        told = loan.events.filter(
+            details__disbursement_request_id=attempt.pk, details__says_paid=receipt
+        )
+        if attempt.status not in OPEN_STATES or told.exists():
+            return
+        note_on_attempt(attempt, result_code=SUCCESS_CODE, result_description=reason[:500])
+        note_change(
+            loan,
+            actor="reconcile",
+            reason=reason,
+            at=now,
+            details={"disbursement_request_id": attempt.pk, "says_paid": receipt},
+        )
+
+
 def contradiction_in(attempt: DisbursementRequest, verdict: Verdict) -> str:
     """Return how a verdict contradicts a closed attempt, or the empty text."""
     if attempt.status in MONEY_MOVED:

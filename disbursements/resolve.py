@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from disbursements.evidence import mark_paid, spoke_of_success
 from disbursements.models import (
@@ -133,11 +133,19 @@ def withdraw(resolution_pk: int, *, by: User, now: datetime) -> None:
 def _is_outdated(
     resolution: ReviewResolution, attempt: DisbursementRequest, loan: LoanTracking
 ) -> bool:
-    """Did the first person say "not paid" without knowing what M-Pesa said later?"""
+    """Did the first person say "not paid" without knowing what M-Pesa said later, in a letter, on
+    its statement, or in Mifos X's book?"""
     if resolution.outcome == ResolutionOutcome.PAID or not spoke_of_success(attempt, loan):
         return False
     # Not when it came: it may have waited to be read.
-    return _letters(attempt, applied_at__gt=resolution.proposed_at).exists()
+    if _letters(attempt, applied_at__gt=resolution.proposed_at).exists():
+        return True
+    mine = loan.events.filter(details__disbursement_request_id=attempt.pk)
+    proposals = mine.filter(details__has_key="outcome").order_by("-id")
+    proposed = proposals.values_list("id", flat=True).first() or 0
+    success = Q(details__review__in=[each.value for each in OF_A_SUCCESS])
+    later = loan.events.filter(success | Q(details__has_key="says_paid"), id__gt=proposed)
+    return later.exists()
 
 
 def _letters(attempt: DisbursementRequest, **filters: object) -> QuerySet[MpesaCallback]:

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from disbursements.claiming import call_person
-from disbursements.evidence import ask_soon
+from disbursements.evidence import ask_soon, heed_statement
 from disbursements.models import MONEY_MOVED, AttemptStatus, DisbursementRequest
 from disbursements.reconcile.coherence import Breach
 from disbursements.reconcile.differences import Difference, DifferenceKind
@@ -88,6 +88,9 @@ def _call(loan: LoanTracking, found: Sequence[Difference], *, now: datetime) -> 
     )
     for difference in found:
         if difference.kind == DifferenceKind.MISSING_RESULT and difference.attempt_id:
+            heed_statement(
+                difference.attempt_id, receipt=difference.receipt, reason=difference.said, now=now
+            )
             ask_soon(difference.attempt_id, reason=difference.said, now=now)
 
 
