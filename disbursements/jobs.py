@@ -27,7 +27,7 @@ from disbursements.ask import ask_one, call_people, doubt_the_dead, due_to_ask, 
 from disbursements.floats import ask_balance_if_short
 from disbursements.handover import Job
 from disbursements.models import DisbursementRequest, TriggeredBy
-from disbursements.passes import run_hook, serving
+from disbursements.passes import is_polled, run_hook, serving
 from disbursements.process import due_loans, pay_loan
 from disbursements.record import Books, due_to_record, end_lease, record_one
 from disbursements.resend import due_again, send_again, take_back_unsent
@@ -134,7 +134,7 @@ def poll(pk: int) -> None:
     partner = serving().filter(pk=pk).first()
     if partner is None:
         return
-    if partner.is_active and _is_poll_due(partner, now=timezone.now()):
+    if is_polled(partner) and _is_poll_due(partner, now=timezone.now()):
         fetch_for(partner)
     hand_over_due(partner)
 
@@ -198,7 +198,7 @@ def poll_partners(timestamp: int) -> None:
     """Hand over the poll of each partner whose interval is over."""
     late = timezone.now() - timedelta(seconds=settings.LOANPOLL_POLL_INTERVAL)
     due = Q(last_polled_at=None) | Q(last_polled_at__lte=late)
-    for pk in _keys_of(serving().filter(due, is_active=True)):
+    for pk in _keys_of(serving().filter(due, is_active=True, is_mifos_configured=True)):
         handover.partner(Job.POLL, pk)
 
 

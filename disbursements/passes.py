@@ -35,7 +35,7 @@ def run_fetch(
 ) -> FetchReport:
     """Steps 1 and 2 for the partners with these slugs (none named = all active ones)."""
     orders = _orders(triggered_by, budget_seconds=budget_seconds)
-    chosen = _active(_chosen(partners))
+    chosen = _polled(_chosen(partners), partners)
     run = _begin("fetch", triggered_by)
 
     def fetch(partner: Partner) -> PartnerFetch:
@@ -59,7 +59,7 @@ def run_process(
     orders = _orders(triggered_by, loan_id=loan_id, limit=limit, budget_seconds=budget_seconds)
     chosen = _chosen(partners)
     if dry_run:
-        return _rehearsal(_active(chosen), orders, fetches=False)
+        return _rehearsal(_polled(chosen, partners), orders, fetches=False)
     run = _begin("process", triggered_by)
 
     def process(partner: Partner) -> PartnerProcess:
@@ -83,13 +83,14 @@ def run_sync(
     orders = _orders(triggered_by, budget_seconds=budget_seconds, wait_seconds=wait_seconds)
     chosen = _chosen(partners)
     if dry_run:
-        rehearsal = _rehearsal(_active(chosen), orders, fetches=True)
+        rehearsal = _rehearsal(_polled(chosen, partners), orders, fetches=True)
         return _sync_report(None, orders.started_at, FetchReport(), rehearsal)
     run = _begin("sync", triggered_by)
 
     def sync(partner: Partner) -> tuple[PartnerFetch | None, PartnerProcess]:
         # A partner goes on to its payments as soon as its own poll is done: none waits for another.
-        fetched = fetch_for(partner, deadline=orders.fetches_until) if partner.is_active else None
+        fetches = is_polled(partner, partners)
+        fetched = fetch_for(partner, deadline=orders.fetches_until) if fetches else None
         return fetched, process_for(partner, orders)
 
     pairs = list(overlap(sync, chosen, workers=_workers(chosen)))
@@ -105,7 +106,7 @@ def run_sync(
 
 def run_hook(*, partner_id: int, loan_id: int) -> None:
     """Look at one loan now: fetch it, and pay it if it may be paid. Raises nothing of Mifos X's."""
-    partner = serving().filter(pk=partner_id, is_active=True).first()
+    partner = serving().filter(pk=partner_id, is_active=True, is_mifos_configured=True).first()
     if partner is None:
         return
     try:
@@ -135,26 +136,36 @@ def _orders(
 
 
 def serving() -> QuerySet[Partner]:
-    """Return the partners with work to do: an inactive one too while a payment of its is open."""
-    return _with_work(Partner.objects.filter(is_mifos_configured=True))
+    """Return the partners with work to do: one that is switched off, or no longer configured, too
+    while a payment of its is open."""
+    polled = Q(is_active=True, is_mifos_configured=True)
+    return Partner.objects.prefetch_related("products").filter(polled | _has_open_payments())
 
 
-def _with_work(partners: QuerySet[Partner]) -> QuerySet[Partner]:
-    unfinished = DisbursementRequest.objects.filter(partner=OuterRef("pk")).exclude(
-        status__in=[AttemptStatus.COMPLETED, AttemptStatus.FAILED]
-    )
-    return partners.prefetch_related("products").filter(Q(is_active=True) | Exists(unfinished))
+def _has_open_payments() -> Exists:
+    attempts = DisbursementRequest.objects.filter(partner=OuterRef("pk"))
+    return Exists(attempts.exclude(status__in=[AttemptStatus.COMPLETED, AttemptStatus.FAILED]))
+
+
+def is_polled(partner: Partner, named: Sequence[str] = ()) -> bool:
+    """Is its waiting list read? What was sent before is seen through all the same.
+
+    One that is `named` is told what its settings lack, and not left out in silence.
+    """
+    return partner.is_active and (partner.is_mifos_configured or partner.slug in named)
 
 
 def _chosen(slugs: Sequence[str]) -> list[Partner]:
-    # One that is named although it is not set up is told so, and not left out in silence.
-    partners = _with_work(Partner.objects.filter(slug__in=slugs)) if slugs else serving()
+    partners = serving()
+    if slugs:
+        named = Partner.objects.prefetch_related("products").filter(slug__in=slugs)
+        partners = named.filter(Q(is_active=True) | _has_open_payments())
     # Whoever waited longest goes first: a budget must not always leave out the same ones.
     return list(partners.order_by(F("last_polled_at").asc(nulls_first=True), "name"))
 
 
-def _active(partners: Sequence[Partner]) -> list[Partner]:
-    return [partner for partner in partners if partner.is_active]
+def _polled(partners: Sequence[Partner], named: Sequence[str]) -> list[Partner]:
+    return [partner for partner in partners if is_polled(partner, named)]
 
 
 def _workers(partners: Sequence[Partner]) -> int:

@@ -78,6 +78,8 @@ def fetch_for(partner: Partner, *, deadline: float | None = None) -> PartnerFetc
     """Poll one partner. Whatever goes wrong is told in the report and on the partner."""
     now = timezone.now()
     try:
+        if not partner.is_mifos_configured:
+            raise NotConfigured(f"The Mifos X settings of {partner.name} are not complete")
         return fetch_partner(partner, mifos_client(partner), now=now, deadline=deadline)
     except NotConfigured as exc:
         error = str(exc)
@@ -120,13 +122,13 @@ def _process(partner: Partner, orders: Orders, report: PartnerProcess) -> None:
 
 
 def _move_money(partner: Partner, orders: Orders, report: PartnerProcess, *, is_open: bool) -> None:
-    mpesa, mifos = mpesa_client(partner), mifos_client(partner)
+    mpesa = mpesa_client(partner)
     if is_open:
         _pay(partner, orders, report)
     if orders.loan_id is None and not _tell_if_over(orders, report):
         report.asked = ask_the_silent(partner, mpesa, deadline=orders.deadline)
         ask_balance_if_short(partner, mpesa, now=timezone.now())
-        record_paid(partner, mifos, deadline=orders.deadline)
+        record_paid(partner, mifos_client(partner), deadline=orders.deadline)
         _tell_if_over(orders, report)
         _wait_for_callbacks(partner, orders, report)
 
