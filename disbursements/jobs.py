@@ -32,7 +32,7 @@ from disbursements.process import due_loans, pay_loan
 from disbursements.record import Books, due_to_record, end_lease, record_one
 from disbursements.resend import due_again, send_again, take_back_unsent
 from disbursements.serve import decide_for, fetch_for, open_shop
-from disbursements.settle import apply_callback, unread_callbacks
+from disbursements.settle import apply_callback, left_over_callbacks, unread_callbacks
 from disbursements.shop import Shop
 from loans.models import LoanStatus, LoanTracking
 from mifos.client import MifosError
@@ -205,7 +205,8 @@ def poll_partners(timestamp: int) -> None:
 @app.periodic(cron=EVERY_MINUTE)
 @app.task(name="sweep_partners", queue=Job.SWEEP, queueing_lock="sweep_partners", priority=60)
 def sweep_partners(timestamp: int) -> None:
-    """Hand over a sweep of every partner with work."""
+    """Hand over a sweep of every partner with work, and the letters that are nobody's."""
+    handover.callbacks(left_over_callbacks(now=timezone.now()))
     for pk in _keys_of(serving()):
         handover.partner(Job.SWEEP, pk)
 

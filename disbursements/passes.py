@@ -17,6 +17,7 @@ from disbursements.models import AttemptStatus, DisbursementRequest, SyncRun, Tr
 from disbursements.rehearse import rehearse_for
 from disbursements.reports import FetchReport, PartnerProcess, ProcessReport, SyncReport
 from disbursements.serve import Orders, fetch_for, process_for
+from disbursements.settle import apply_left_over_callbacks
 from loans.fetch import PartnerFetch, fetch_one
 from mifos.client import MifosError
 from partners.gateways import NotConfigured, mifos_client
@@ -61,6 +62,7 @@ def run_process(
     if dry_run:
         return _rehearsal(_polled(chosen, partners), orders, fetches=False)
     run = _begin("process", triggered_by)
+    apply_left_over_callbacks(now=orders.started_at)
 
     def process(partner: Partner) -> PartnerProcess:
         return process_for(partner, orders)
@@ -86,6 +88,7 @@ def run_sync(
         rehearsal = _rehearsal(_polled(chosen, partners), orders, fetches=True)
         return _sync_report(None, orders.started_at, FetchReport(), rehearsal)
     run = _begin("sync", triggered_by)
+    apply_left_over_callbacks(now=orders.started_at)
 
     def sync(partner: Partner) -> tuple[PartnerFetch | None, PartnerProcess]:
         # A partner goes on to its payments as soon as its own poll is done: none waits for another.

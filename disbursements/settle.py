@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
@@ -48,6 +48,7 @@ _earlier_bodies = Tuples(
     ).values_list("body")
 )
 logger = logging.getLogger(__name__)
+LEFT_OVER_AFTER = timedelta(minutes=1)
 PAYMENT_KINDS = frozenset({CallbackKind.PAYMENT_RESULT, CallbackKind.PAYMENT_TIMEOUT})
 STATUS_KINDS = frozenset({CallbackKind.STATUS_RESULT, CallbackKind.STATUS_TIMEOUT})
 
@@ -74,7 +75,21 @@ def apply_callback(callback_id: int) -> str:
 
 def apply_unread_callbacks(partner: Partner) -> int:
     """Read the letters that were kept and never applied (the process died in between)."""
-    return sum(1 for _ in _applied(partner))
+    return sum(1 for _ in _applied(unread_callbacks(partner)))
+
+
+def apply_left_over_callbacks(*, now: datetime) -> int:
+    """Read the letters that no partner's pass has read."""
+    return sum(1 for _ in _applied(left_over_callbacks(now=now)))
+
+
+def left_over_callbacks(*, now: datetime) -> list[int]:
+    """Return the letters that nobody has read for a while, oldest first: their shortcode may be no
+    partner's any more, or its partner be served no more."""
+    unread = MpesaCallback.objects.filter(
+        applied_at=None, request__isnull=False, received_at__lt=now - LEFT_OVER_AFTER
+    )
+    return list(unread.order_by("id").values_list("pk", flat=True))
 
 
 def unread_callbacks(partner: Partner) -> list[int]:
@@ -87,8 +102,8 @@ def unread_callbacks(partner: Partner) -> list[int]:
     return list(unread.order_by("id").values_list("pk", flat=True))
 
 
-def _applied(partner: Partner) -> Iterator[str]:
-    for pk in unread_callbacks(partner):
+def _applied(unread: list[int]) -> Iterator[str]:
+    for pk in unread:
         try:
             yield apply_callback(pk)
         except Exception:
