@@ -109,6 +109,7 @@ class DatabaseTokenStore:
         """
         now = timezone.now()
         free = Q(fetching_since=None) | Q(fetching_since__lt=now - LEASE)
+        free |= Q(fetching_since__gt=now + LEASE)  # by a clock that was set back since
         claimed = self._rows().filter(free, refresh_at=seen.refresh_at).update(fetching_since=now)
         return now if claimed == 1 else None
 
