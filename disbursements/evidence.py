@@ -34,6 +34,7 @@ _with_receipt = Tuples(
 
 SUCCESS_CODE = "0"
 UNLISTED = "an unlisted address"
+RECONCILE = "reconcile"
 
 
 def promise_of(attempt: DisbursementRequest) -> Promise:
@@ -106,7 +107,7 @@ def heed_statement(attempt_pk: int, *, receipt: str, reason: str, now: datetime)
         note_on_attempt(attempt, result_code=SUCCESS_CODE, result_description=reason[:500])
         note_change(
             loan,
-            actor="reconcile",
+            actor=RECONCILE,
             reason=reason,
             at=now,
             details={"disbursement_request_id": attempt.pk, "says_paid": receipt},
@@ -445,7 +446,7 @@ def _contradiction(
 ) -> str:
     """Nothing moves, a person is called, and the shortcode stops: its rail is in doubt."""
     # A person may have let the shortcode pay again since: one loan stops it once.
-    was_stopped = loan.review_reason == ReviewReason.CONTRADICTION and _has_stopped(loan)
+    was_stopped = _has_stopped(loan)
     raise_review_locked(
         loan,
         ReviewReason.CONTRADICTION,
@@ -465,9 +466,12 @@ def _contradiction(
 
 
 def _has_stopped(loan: LoanTracking) -> bool:
-    """Did M-Pesa itself contradict itself on this loan, and not only a letter from elsewhere?"""
+    """Did M-Pesa itself contradict itself on this loan, and not only a letter from elsewhere? What
+    two people have settled since is over. A graver cause may stand on the loan."""
+    if loan.review_reason not in OF_A_SUCCESS or not questioned(loan):
+        return False
     said = loan.events.filter(details__review=ReviewReason.CONTRADICTION.value)
-    return said.filter(at__gte=loan.review_since).exclude(actor=UNLISTED).exists()
+    return said.exclude(actor__in=[UNLISTED, RECONCILE]).exists()
 
 
 def _doubt(

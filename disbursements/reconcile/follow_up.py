@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from disbursements.claiming import call_person
-from disbursements.evidence import ask_soon, heed_statement
+from disbursements.evidence import RECONCILE, ask_soon, heed_statement
 from disbursements.models import MONEY_MOVED, AttemptStatus, DisbursementRequest
 from disbursements.reconcile.coherence import Breach
 from disbursements.reconcile.differences import Difference, DifferenceKind
@@ -22,7 +22,7 @@ from loans.review import GRAVITY, raise_review_locked
 from partners.pausing import pause_all_for_a_breach
 
 logger = logging.getLogger(__name__)
-ACTOR = "reconcile"
+ACTOR = RECONCILE
 
 
 def follow_up(differences: Iterable[Difference], *, now: datetime) -> None:
