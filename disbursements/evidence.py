@@ -96,7 +96,8 @@ def doubt_failure(attempt_pk: int, verdict: Verdict, *, now: datetime) -> None:
 def heed_statement(attempt_pk: int, *, receipt: str, reason: str, now: datetime) -> None:
     """The M-PESA statement shows an open attempt as paid: from now on nothing fails it by itself.
 
-    Moves nothing: the row fits by phone and amount only, so M-Pesa is asked, or people settle it.
+    The row fits by phone and amount only, so it proves nothing: M-Pesa is asked, or people settle
+    it. One that waits to be sent (again) is in doubt from now on, whatever its sends say.
     """
     with locked_attempt(attempt_pk) as (attempt, loan):
         told = loan.events.filter(
@@ -104,6 +105,8 @@ def heed_statement(attempt_pk: int, *, receipt: str, reason: str, now: datetime)
         )
         if attempt.status not in OPEN_STATES or told.exists():
             return
+        if attempt.status == AttemptStatus.SUBMITTING:
+            _doubt(attempt, loan, reason, ask_at=now, now=now)
         note_on_attempt(attempt, result_code=SUCCESS_CODE, result_description=reason[:500])
         note_change(
             loan,

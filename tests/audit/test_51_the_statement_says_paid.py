@@ -22,6 +22,7 @@ from disbursements.models import AttemptStatus, DisbursementRequest, ResolutionO
 from disbursements.reconcile import run as running
 from disbursements.reconcile.run import Order, reconcile
 from disbursements.reconcile.window import Window
+from disbursements.resend import take_back_unsent
 from disbursements.resolve import ResolutionRefused, confirm, propose
 from disbursements.retry import retry_by_policy
 from disbursements.settle import apply_callback
@@ -29,7 +30,8 @@ from disbursements.statement import read_statement
 from disbursements.tests.books import WAITING, BookOfMifos, StatementFile, fresh, sent_attempt
 from disbursements.tests.letters import ask, failure, letter, status_answer
 from disbursements.tests.making import make_partner, make_product
-from loans.models import LoanStatus
+from loans.eligibility import Refusal
+from loans.models import HoldReason, LoanStatus
 from mpesa.models import CallbackKind, RequestKind
 from partners.models import Partner
 
@@ -104,3 +106,21 @@ def test_not_paid_that_was_proposed_before_the_statement_was_read_is_not_confirm
 
     with pytest.raises(ResolutionRefused):
         confirm(said.pk, by=User.objects.create(username="achieng"), now=timezone.now())
+
+
+def test_what_the_statement_shows_as_paid_is_not_taken_back_as_unsent(
+    umoja: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    partner, _ = umoja
+    attempt = sent_attempt(partner)
+    DisbursementRequest.objects.update(  # it could not be sent, and is sent again soon
+        status=AttemptStatus.SUBMITTING, sends_in_doubt=0, resend_at=timezone.now()
+    )
+    compare(attempt, monkeypatch, tmp_path)
+
+    paused = Refusal(hold=HoldReason.PARTNER_PAUSED)
+    take_back_unsent(partner, gate=paused, now=timezone.now())
+
+    loan = fresh(attempt).loan_tracking
+    assert loan.review_reason  # a person was called: the borrower seems to have the money
+    assert loan.status == LoanStatus.PROCESSING
