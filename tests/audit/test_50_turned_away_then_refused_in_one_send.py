@@ -32,9 +32,7 @@ def test_what_was_turned_away_and_then_refused_in_one_send_is_asked_about() -> N
     loan = make_loan(partner)
     mifos = FakeMifos()
     mifos.know(loan)
-    wire: Any = ScriptedWire(
-        posts=[TURNED_AWAY, REFUSED], tokens=[recorded("oauth.success.wire")]
-    )
+    wire: Any = ScriptedWire(posts=[TURNED_AWAY, REFUSED], tokens=[recorded("oauth.success.wire")])
     mpesa: Any = MpesaClient(CONFIG, PlainStore(kept=TOKEN), wire)
     partner = Partner.objects.prefetch_related("products").get(pk=partner.pk)
 

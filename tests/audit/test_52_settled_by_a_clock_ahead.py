@@ -2,7 +2,7 @@
 
 The web server's clock is two minutes ahead. Two people settle attempt 1 as not paid; half a minute
 later M-Pesa calls it paid. By their clocks the settlement is the younger one, so the success counts
-as looked into (reliability.md A8, 2.5 Y1): "paid" is refused, and a "not paid", of this attempt or of
+as looked into (reliability.md A8, Y1): "paid" is refused, and a "not paid", of this attempt or of
 the next, wipes the review. Then the loan is paid once more.
 """
 

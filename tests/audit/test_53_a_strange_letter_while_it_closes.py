@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from disbursements import settle
 from disbursements.evidence import apply_verdict
@@ -21,7 +22,6 @@ from disbursements.settle import apply_callback
 from disbursements.tests.letters import ask, letter, success
 from disbursements.tests.making import make_attempt, make_loan
 from disbursements.verdicts import Proof, Verdict
-from django.utils import timezone
 from loans.models import LoanStatus, LoanTracking
 from mpesa.models import CallbackKind
 
@@ -35,9 +35,7 @@ def test_a_success_from_elsewhere_is_not_lost_when_its_attempt_is_closed_meanwhi
 ) -> None:
     loan = make_loan(status=LoanStatus.PROCESSING)
     attempt = make_attempt(loan, status=AttemptStatus.UNKNOWN)
-    kept = letter(
-        ask(attempt), CallbackKind.PAYMENT_RESULT, success(attempt), is_quarantined=True
-    )
+    kept = letter(ask(attempt), CallbackKind.PAYMENT_RESULT, success(attempt), is_quarantined=True)
     attempt_of = settle._attempt_of
 
     def closed_meanwhile(request: Any) -> Any:

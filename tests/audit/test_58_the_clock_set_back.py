@@ -1,7 +1,7 @@
 """AUDIT 58: a process dies while it fetches a token, on a machine whose clock is a day ahead.
 
-Its lease is dated tomorrow. When the clock is right again nobody may fetch a token until then, so no
-partner of this app is paid for a day, and no person is called (reliability.md 2.5 Y1). The pace knows
+Its lease is dated tomorrow. Once the clock is right, nobody may fetch a token until then, so no
+partner of this app is paid for a day, and nobody is called (reliability.md 2.5 Y1). The pace knows
 a slot from a clock that was set back (FURTHEST_SLOT); the lease does not, nor the balance question,
 without which a short float is never seen again.
 """
@@ -27,9 +27,7 @@ def test_a_lease_from_tomorrow_keeps_nobody_from_fetching(monkeypatch: pytest.Mo
     forget_warm_tokens()
     monkeypatch.setattr(tokens, "WAIT_SECONDS", 0.2)
     store = DatabaseTokenStore("https://daraja.test", "a-consumer-key")
-    MpesaToken.objects.create(
-        app_digest=store._app, fetching_since=timezone.now() + TOMORROW
-    )
+    MpesaToken.objects.create(app_digest=store._app, fetching_since=timezone.now() + TOMORROW)
 
     assert store.token(lambda: FreshToken(access_token="fresh", lifetime=3600)) == "fresh"
 
