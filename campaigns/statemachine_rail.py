@@ -389,8 +389,9 @@ class RailWire:
         params: Mapping[str, str | int] | None = None,
         body: Any = None,
         auth: tuple[str, str] | None = None,
+        begin_by: float | None = None,
     ) -> Answer:
-        """Answer one request after its path."""
+        """Answer one request after its path; `begin_by` is the real wire's."""
         self._rail.fuse.pass_by("before a call to M-Pesa")
         self._rail.clock.advance(TICK)
         self._check_token(dict(headers or {}), body)

@@ -321,9 +321,10 @@ class MpesaClient:
                 self._config.base_url + path,
                 headers={"Authorization": f"Bearer {token}"},
                 body=body,
+                begin_by=not_after,
             )
         except NotSent as exc:
-            raise MpesaNotSent("M-Pesa could not be reached; nothing was sent") from exc
+            raise MpesaNotSent("M-Pesa could not be reached in time; nothing was sent") from exc
         except NoAnswer as exc:
             raise MpesaUnknown("M-Pesa gave no answer") from exc
         return self._accepting(answer, token)

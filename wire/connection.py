@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import math
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -38,7 +39,14 @@ class Call:
     allow_private_hosts: bool
     connect_by: float
     answer_by: float
+    begin_by: float = math.inf  # nothing may leave later, however long it took to connect
     phase: Phase = Phase.PREPARED
+
+    def begin(self) -> None:
+        """The first byte leaves now. Raises NotSent when it is too late for it."""
+        if self.phase is not Phase.SENDING and time.monotonic() > self.begin_by:
+            raise NotSent("the time to begin was over before the connection stood")
+        self.phase = Phase.SENDING
 
     def seconds_left(self) -> float:
         return _seconds_until(self.answer_by)
@@ -115,7 +123,7 @@ class PlainConnection(HTTPConnection):
         if self.sock is None:
             self.connect()
         call = current_call.get()
-        call.phase = Phase.SENDING
+        call.begin()
         self.sock.settimeout(call.seconds_left())
         super().send(data)
         self._used_at = time.monotonic()

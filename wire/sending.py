@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,11 +57,15 @@ class Wire:
         params: Mapping[str, str | int] | None = None,
         body: object | None = None,
         auth: tuple[str, str] | None = None,
+        begin_by: float | None = None,
     ) -> Answer:
-        """Send one request once. Raise NotSent or NoAnswer when no whole answer comes in time."""
+        """Send one request once. Raise NotSent or NoAnswer when no whole answer comes in time.
+
+        After `begin_by` (monotonic seconds) no byte of it leaves any more.
+        """
         parts = check_url(url, allow_private_hosts=self._config.allow_private_hosts)
         request = self._prepare(method, url, headers, params, body, auth)
-        call = self._begin()
+        call = self._begin(begin_by)
         token = current_call.set(call)
         try:
             return self._exchange(request)
@@ -95,12 +100,13 @@ class Wire:
             # Without a cause: these errors quote the header or the body that they stumble over.
             raise NotSent("the request cannot be written as HTTP") from None
 
-    def _begin(self) -> Call:
+    def _begin(self, begin_by: float | None) -> Call:
         now = time.monotonic()
         return Call(
             allow_private_hosts=self._config.allow_private_hosts,
             connect_by=now + self._config.connect_timeout,
             answer_by=now + self._config.read_timeout,
+            begin_by=math.inf if begin_by is None else begin_by,
         )
 
     def _exchange(self, request: PreparedRequest) -> Answer:

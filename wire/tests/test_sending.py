@@ -231,6 +231,16 @@ def test_an_open_connection_is_used_again(wire):
     assert here.connections == 1
 
 
+def test_after_its_time_to_begin_no_byte_leaves_however_the_connection_came(wire):
+    with peer(says(b"{}")) as here:
+        wire.send("POST", here.url, body={})
+        with pytest.raises(NotSent, match="time to begin"):
+            wire.send("POST", here.url, body={"a": "late"}, begin_by=time.monotonic() - 0.001)
+        wire.send("POST", here.url, body={}, begin_by=time.monotonic() + 60)
+
+    assert len(here.requests) == 2
+
+
 def test_a_connection_that_was_idle_for_long_is_not_trusted(wire, monkeypatch):
     monkeypatch.setattr("wire.connection.LONGEST_IDLE_SECONDS", 0.01)
     with peer(says(b"{}")) as here:
