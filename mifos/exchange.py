@@ -12,6 +12,7 @@ from enum import StrEnum
 LONGEST_EXCERPT = 600
 LOAN_IN_PATH = re.compile(r"/loans/(\d{1,18})(?:/|$)")
 # Account and phone numbers, whatever their form: the middle is never kept.
+GAPPED_PHONE = re.compile(r"(?<!\d)(\+?254|0)[ -]?[17](?:[ -]?\d){5}[ -]?(\d(?:[ -]?\d){2})(?!\d)")
 LONG_NUMBER = re.compile(r"(?<!\d)(\+?\d{3})\d{3,}(\d{3})(?!\d)")
 
 
@@ -60,7 +61,8 @@ class Exchange:
         text = self.body[: 4 * LONGEST_EXCERPT].decode("utf-8", "replace").replace("\0", "")
         for secret in self.secrets:
             text = text.replace(secret, "***") if secret else text
-        return LONG_NUMBER.sub(r"\1***\2", text)[:LONGEST_EXCERPT]
+        text = LONG_NUMBER.sub(r"\1***\2", text)
+        return GAPPED_PHONE.sub(r"\1***\2", text)[:LONGEST_EXCERPT]
 
 
 Keep = Callable[[Exchange], None]

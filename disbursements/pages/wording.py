@@ -11,7 +11,11 @@ from django.utils import timezone
 from loans.models import LoanTracking
 
 MSISDN = re.compile(r"254([17][0-9]{8})")
-MSISDN_IN_TEXT = re.compile(r"(?<![0-9])(?:\+?254|0)([17][0-9]{2})[0-9]{3}([0-9]{3})(?![0-9])")
+# In one piece, or with gaps as people write it.
+MSISDN_IN_TEXT = re.compile(
+    r"(?<![0-9])(?:\+?254|0)[ -]?([17](?:[ -]?[0-9]){2})(?:[ -]?[0-9]){3}[ -]?"
+    r"([0-9](?:[ -]?[0-9]){2})(?![0-9])"
+)
 
 
 def amount(value: Decimal | None) -> str:

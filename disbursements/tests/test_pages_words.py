@@ -172,6 +172,11 @@ def test_ids_with_many_digits_are_no_phone_numbers():
     assert without_phones(text) == "AG_20261123_00000000000712345678 paid to 0712 ***678"
 
 
+@pytest.mark.parametrize("phone", ["0712 345 678", "+254 712-345-678", "0712 34 56 78"])
+def test_numbers_with_gaps_are_phone_numbers_too(phone: str):
+    assert "***" in without_phones(f"paid to {phone} at 09:41")
+
+
 def test_an_exported_phone_keeps_its_leading_zero():
     assert local_phone("254712345678") == "0712 345 678"
 

@@ -92,5 +92,13 @@ def test_the_excerpt_holds_no_password_no_whole_number_and_no_nul():
     assert kept == "***  254***678 +254***678 071***678 id 12345678"
 
 
+@pytest.mark.parametrize("phone", ["0712 345 678", "+254 712-345678", "254 712 34 56 78"])
+def test_a_phone_number_with_gaps_is_masked_and_a_date_is_not(phone):
+    kept = exchange(f"mobile {phone} on 2026-11-23 09:41:07".encode()).excerpt
+
+    assert "345" not in kept.replace("-", "").replace(" ", "").partition("on")[0]
+    assert kept.endswith("on 2026-11-23 09:41:07")
+
+
 def test_the_excerpt_is_short_and_reads_any_bytes():
     assert exchange(b"\xff" + b"x" * 5000).excerpt == "\ufffd" + "x" * (LONGEST_EXCERPT - 1)
