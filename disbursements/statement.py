@@ -46,6 +46,8 @@ TIME_FORMATS = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
 PHONE_SHAPED = re.compile(r"\+?[0-9][0-9*]{6,13}")
 PHONE = re.compile(r"\+?(?:254|0)?[17][0-9]{8}")
 PAYOUT_WORDS = ("business payment", "salary payment", "promotion payment", "b2c")
+CHARGE_WORDS = re.compile(r"\bcharges?\b|\bfee for\b")
+REVERSAL_WORDS = re.compile(r"\brevers(al|als|ed|e)\b")
 DONE_WORDS = frozenset({"", "completed", "complete", "success", "successful", "reversed"})
 
 
@@ -247,9 +249,11 @@ def _row(number: int, cells: Mapping[str, str]) -> StatementRow:
 
 def _kind(cells: Mapping[str, str], *, is_out: bool, party: str) -> RowKind:
     words = f"{cells.get('reason', '')} {cells.get('details', '')}".lower()
-    if "charge" in words or "fee for" in words:
+    name = cells.get("party", "").lower()
+    said = words.replace(name, " ") if name else words  # nobody is a charge by his name
+    if CHARGE_WORDS.search(said):
         return RowKind.CHARGE
-    if "revers" in words:
+    if REVERSAL_WORDS.search(said):
         return RowKind.REVERSAL
     is_to_customer = any(word in words for word in PAYOUT_WORDS) or _shows_phone(party)
     return RowKind.PAYOUT if is_out and is_to_customer else RowKind.OTHER

@@ -86,6 +86,15 @@ def test_charges_reversals_and_top_ups_are_told_apart(tmp_path):
     assert [row.linked for row in found[1:3]] == ["SGG1ABCDEF", "SGG1ABCDEF"]
 
 
+@pytest.mark.parametrize("name", ["JANE CHARGE", "REVERSE JANE", "DISCHARGED OTIENO"])
+def test_nobody_is_a_charge_by_his_name(tmp_path, name):
+    row = PAYMENT.replace("JANE", name).replace(",Loan,", f",Payment to 254722123646 - {name},")
+
+    [read_row] = read(tmp_path, f"{HEAD}\n{row}\n").rows
+
+    assert read_row.kind == RowKind.PAYOUT
+
+
 def test_the_same_row_exported_twice_counts_once(tmp_path):
     assert len(read(tmp_path, f"{HEAD}\n{PAYMENT}\n{PAYMENT}\n").rows) == 1
 
