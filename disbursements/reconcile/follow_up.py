@@ -44,10 +44,10 @@ def stop_payouts(breaches: Sequence[Breach], *, now: datetime) -> None:
     """Our own book cannot be trusted, so nothing more is paid from it until a person has looked."""
     for breach in breaches:
         logger.critical("loan %s of %s: %s", breach.loan_id, breach.partner, breach.problem)
-    first = breaches[0]
+    # Every lender's staff read it, so it names no lender.
     reason = (
-        f"{len(breaches)} breach(es) in our own book, first: loan {first.loan_id} of "
-        f"{first.partner}: {first.problem}"
+        f"{len(breaches)} breach(es) in our own book (first: {breaches[0].problem}); "
+        "manage.py reconcile names the loans"
     )
     pause_all_for_a_breach(by=ACTOR, reason=reason, now=now)
 
