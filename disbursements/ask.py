@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db.models import F, Q
 from django.utils import timezone
 
+from disbursements.claiming import is_stale
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import locked_attempt
 from disbursements.schedule import is_too_late, next_question_at
@@ -41,7 +42,8 @@ def ask_the_silent(partner: Partner, mpesa: MpesaClient, *, deadline: float | No
     patience = Patience(deadline=deadline)
 
     def ask(pk: int) -> bool:
-        if not may_ask(partner):  # an answer of this very pass may have stopped it
+        # An answer of this very pass may have stopped it, or a person corrected a credential.
+        if not may_ask(partner) or is_stale(partner, Partner.objects.get(pk=partner.pk)):
             return False
         was_asked = ask_one(pk, mpesa)
         patience.note(success=was_asked)

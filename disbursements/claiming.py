@@ -149,12 +149,14 @@ def is_stale(seen: Partner, partner: Partner) -> bool:
 
 
 def _refusal(partner: Partner, loan: LoanTracking, *, today: date, now: datetime) -> Refusal | None:
+    return standing_refusal(partner, loan, today=today) or limit_refusal(partner, loan, now=now)
+
+
+def standing_refusal(partner: Partner, loan: LoanTracking, *, today: date) -> Refusal | None:
+    """Return which rule, of those that hold whatever else is paid, keeps a locked loan waiting."""
     [facts] = facts_of([loan])
-    return (
-        gate_of(partner)
-        or refusal_for(facts=facts, rules=rules_of(partner, products_of(partner)), today=today)
-        or limit_refusal(partner, loan, now=now)
-    )
+    rules = rules_of(partner, products_of(partner))
+    return gate_of(partner) or refusal_for(facts=facts, rules=rules, today=today)
 
 
 def limit_refusal(

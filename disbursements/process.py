@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
-from disbursements.claiming import Claim, Terms, call_person, claim
+from disbursements.claiming import Claim, Terms, call_person, claim, is_stale
 from disbursements.models import AttemptStatus
 from disbursements.reports import LoanOutcome, LoanReport
 from disbursements.reread import FreshLoan, LoanGone, Preflight, read_fresh
@@ -169,6 +169,9 @@ def prepare(shop: Shop) -> str:
 def note_rail(shop: Shop, answer: Answer) -> None:
     """Stop this pass, or the whole shortcode, when M-Pesa's answer is not about one loan."""
     match answer:
+        case MpesaCredentials() if is_stale(shop.partner, Partner.objects.get(pk=shop.partner.pk)):
+            # It was corrected since this pass began, and the breaker may have been reset for it.
+            shop.close("The settings were changed meanwhile; the next pass uses the new ones")
         case MpesaCredentials():
             place = (shop.partner.mpesa_environment, shop.partner.mpesa_shortcode)
             open_breaker(*place, cause=str(answer), now=shop.now())

@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import Q
 
-from disbursements.claiming import Claim, is_stale
+from disbursements.claiming import Claim, is_stale, standing_refusal
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
 from disbursements.process import fresh_columns, judge, note_rail, prepare, report_attempt
@@ -19,7 +19,6 @@ from disbursements.sending import doubt, fail, recheck_max_age, send
 from disbursements.shop import Shop
 from loans.audit import note_change
 from loans.eligibility import Refusal
-from loans.gates import gate_of
 from loans.models import HoldReason, LoanStatus, LoanTracking, ReviewReason
 from loans.review import raise_review_locked
 from mifos.client import MifosError
@@ -107,8 +106,10 @@ def reclaim(pk: int, shop: Shop) -> Claim | None:
         if loan.review_reason or not _may_go_again(attempt, now=now):
             return None
         partner = Partner.objects.get(pk=shop.partner.pk)
-        if gate_of(partner) is not None or is_stale(shop.partner, partner):
+        if is_stale(shop.partner, partner):
             return None
+        if standing_refusal(partner, loan, today=shop.preflight.today) is not None:
+            return None  # the next pass, which judges it before, withdraws it or asks
         if not _is_its_rail(attempt, partner) or not _is_wanted(attempt, partner):
             return None
         if attempt.resolutions.filter(confirmed_at=None, withdrawn_at=None).exists():

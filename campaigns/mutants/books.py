@@ -349,8 +349,8 @@ PEOPLE_MUTANTS = (
         (
             Edit(
                 CLAIMING,
-                "        gate_of(partner)\n        or refusal_for(",
-                "        refusal_for(",
+                "    return gate_of(partner) or refusal_for(",
+                "    return refusal_for(",
             ),
         ),
         scenario("a_pause_between_two_loans_of_one_pass_stops_the_second"),

@@ -224,6 +224,19 @@ def test_without_a_token_nothing_is_promised(partner, mifos, mpesa):
     assert shortcode_of("sandbox", "600000").breaker_opened_at is not None
 
 
+def test_a_refusal_of_a_credential_that_was_corrected_since_stops_nothing(partner, mifos, mpesa):
+    loan = make_loan(partner)
+    mifos.know(loan)
+    mpesa.token_answers.append(MpesaCredentials("wrong key"))
+    shop = make_shop(partner, mifos, mpesa)
+    Partner.objects.update(mpesa_initiator_name="corrected")
+
+    pay_loan(loan.pk, shop)
+
+    assert shortcode_of("sandbox", "600000").breaker_opened_at is None
+    assert not shop.takes_more
+
+
 def test_a_look_that_became_too_old_is_taken_again_without_queueing_anew(
     partner, mifos, mpesa, monkeypatch
 ):

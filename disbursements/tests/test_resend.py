@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from disbursements import resend
 from disbursements.models import AttemptStatus, DisbursementRequest, ResolutionOutcome
 from disbursements.resend import (
     due_again,
@@ -237,6 +238,22 @@ def test_a_closed_shop_sends_nothing_again():
 def test_a_gate_that_closed_in_the_meantime_is_seen_under_the_lock():
     scene = Scene(NOT_SENT)
     mark_float_short("sandbox", "600000", now=NOW)
+
+    assert scene.again().send_count == 1
+    assert scene.mpesa.orders == []
+
+
+def test_a_rule_that_changed_after_the_look_is_seen_under_the_lock(monkeypatch):
+    scene = Scene(NOT_SENT)
+    judged = resend.judge
+
+    def then_settled(*args: Any) -> Any:
+        refusal = judged(*args)
+        # As two people leave it who settle an earlier attempt of it as paid.
+        LoanTracking.objects.update(approval_cause=HoldReason.REOPENED)
+        return refusal
+
+    monkeypatch.setattr(resend, "judge", then_settled)
 
     assert scene.again().send_count == 1
     assert scene.mpesa.orders == []
