@@ -399,4 +399,28 @@ PEOPLE_MUTANTS = (
         ),
         scenario("a_new_cycle_waits_for_a_second_person"),
     ),
+    Mutant(
+        "settled-as-paid-and-paid-again",
+        "an attempt that two people say was paid binds its loan only while that stands failed",
+        (
+            Edit(
+                "disbursements/resolve.py",
+                "ResolutionOutcome.PAID and attempt.status == AttemptStatus.FAILED:",
+                'ResolutionOutcome.PAID and loan.status == "failed":',
+            ),
+        ),
+        ("tests/audit/test_60_settled_as_paid_and_paid_again.py",),
+    ),
+    Mutant(
+        "rules-judged-before-the-lock-only",
+        "a resend goes out by rules that changed after its look",
+        (
+            Edit(
+                "disbursements/resend.py",
+                "if standing_refusal(partner, loan, today=shop.preflight.today) is not None:",
+                "if False:",
+            ),
+        ),
+        ("disbursements/tests/test_resend.py",),
+    ),
 )

@@ -255,4 +255,28 @@ EVIDENCE_MUTANTS = (
         scenario("a_credential_fault_stops_the_shortcode_until_a_person_acts"),
         quick=True,
     ),
+    Mutant(
+        "second-refusal-speaks-of-both",
+        "a refusal fails a send whose first try a gateway had turned away",
+        (
+            Edit(
+                "mpesa/client.py",
+                "        except MpesaRefused as exc:\n            # It speaks",
+                "        except ZeroDivisionError as exc:\n            # It speaks",
+            ),
+        ),
+        ("tests/audit/test_50_turned_away_then_refused_in_one_send.py",),
+    ),
+    Mutant(
+        "statement-forgotten",
+        "what the statement shows as paid may still fail by itself",
+        (
+            Edit(
+                EVIDENCE,
+                "        if attempt.status not in OPEN_STATES or told.exists():\n",
+                "        if True:\n",
+            ),
+        ),
+        ("tests/audit/test_51_the_statement_says_paid.py",),
+    ),
 )
