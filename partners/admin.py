@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
@@ -17,15 +16,12 @@ from django.utils import timezone
 
 from mifos.client import MifosError
 from mpesa.admin import ReadOnlyAdmin
-from mpesa.models import Shortcode
-from mpesa.shortcodes import reset_breaker, shortcode_of
+from partners import stops
 from partners.access import check_access
 from partners.credentials import CREDENTIAL_COLUMNS
 from partners.forms import PartnerForm, ReasonForm
 from partners.gateways import NotConfigured
-from partners.history import write_down
 from partners.models import LoanProductAutoDisbursalConfig, MifosExchange, Partner
-from partners.pausing import pause_partner, resume_partner
 from partners.products import read_products
 from partners.rules import touch_rules
 from partners.validation import SECRET_COLUMNS
@@ -41,7 +37,6 @@ else:
 
 MOST_TESTED_AT_ONCE = 5
 WRITE_ONLY = (*SECRET_COLUMNS, "mpesa_initiator_password", "mpesa_certificate")
-Switch = Callable[..., object]
 
 IDENTITY = ("name", "slug", "is_active")
 MIFOS = (
@@ -218,14 +213,14 @@ class PartnerAdmin(_PartnerAdmin):
     def pause_payouts(
         self, request: HttpRequest, queryset: QuerySet[Partner]
     ) -> HttpResponse | None:
-        return self._with_reason(request, queryset, "pause_payouts", "Pause payouts", _pause)
+        return self._with_reason(request, queryset, "pause_payouts", "Pause payouts", stops.pause)
 
     @admin.action(description="Resume payouts …", permissions=["change"])
     def resume_payouts(
         self, request: HttpRequest, queryset: QuerySet[Partner]
     ) -> HttpResponse | None:
         return self._with_reason(
-            request, queryset, "resume_payouts", "Resume payouts", _resume, _pause_of
+            request, queryset, "resume_payouts", "Resume payouts", stops.resume, stops.pause_of
         )
 
     @admin.action(description="Let the shortcode pay again …", permissions=["change"])
@@ -244,8 +239,8 @@ class PartnerAdmin(_PartnerAdmin):
             queryset.filter(pk__in=seen),
             "let_shortcode_pay",
             "Let the shortcode pay again",
-            _reset,
-            _breaker_of,
+            stops.reset,
+            stops.breaker_of,
         )
 
     def _with_reason(
@@ -254,8 +249,8 @@ class PartnerAdmin(_PartnerAdmin):
         queryset: QuerySet[Partner],
         action: str,
         title: str,
-        switch: Switch,
-        stop_of: Callable[[Partner], str] = lambda _: "",
+        switch: stops.Switch,
+        stop_of: Callable[[Partner], stops.Stop] = stops.no_stop,
     ) -> HttpResponse | None:
         """Ask for the reason first; with one, switch each partner and say how many changed.
 
@@ -267,15 +262,13 @@ class PartnerAdmin(_PartnerAdmin):
             for partner in chosen:
                 partner.stop = stop_of(partner)  # type: ignore[attr-defined]  # for the page
             return self._ask_reason(request, chosen, action, title, form)
-        now, by = timezone.now(), request.user.get_username()
-        reason = form.cleaned_data["reason"]
-        changed = sum(
-            bool(
-                switch(one, by=by, reason=reason, now=now, shown=request.POST.get(f"stop-{one.pk}"))
-            )
-            for one in chosen
-        )
-        rest = f"{len(chosen) - changed} were so, or are stopped anew"
+        by, reason = request.user.get_username(), form.cleaned_data["reason"]
+        changed = 0
+        for one in chosen:
+            shown = request.POST.get(f"stop-{one.pk}", "")
+            doing = stops.Doing(by=by, reason=reason, now=timezone.now(), shown=shown)
+            changed += switch(one, doing)
+        rest = f"{len(chosen) - changed} were so, or changed since the page was opened"
         self.message_user(request, f"{title}: {changed} changed, {rest}.")
         return None
 
@@ -331,38 +324,6 @@ class ProductAdmin(_ProductAdmin):
     ) -> None:
         super().save_model(request, obj, form, change)
         touch_rules(obj.partner, timezone.now())
-
-
-def _pause(partner: Partner, *, shown: str | None, **facts: Any) -> bool:
-    return pause_partner(partner, **facts)
-
-
-def _pause_of(partner: Partner) -> str:
-    return f"{partner.paused_at or ''}"
-
-
-def _resume(partner: Partner, *, shown: str | None, **facts: Any) -> bool:
-    is_shown = shown == _pause_of(partner)
-    return is_shown and resume_partner(partner, paused_at=partner.paused_at, **facts)
-
-
-def _breaker_of(partner: Partner) -> str:
-    code = shortcode_of(partner.mpesa_environment, partner.mpesa_shortcode)
-    return _stop_of(code)
-
-
-def _stop_of(code: Shortcode) -> str:
-    return f"{code.breaker_opened_at or ''} {code.breaker_cause}"
-
-
-def _reset(partner: Partner, *, by: str, reason: str, now: datetime, shown: str | None) -> bool:
-    place = (partner.mpesa_environment, partner.mpesa_shortcode)
-    code = shortcode_of(*place)
-    done = shown == _stop_of(code) and reset_breaker(*place, seen=code)
-    if done:
-        text = f"Shortcode {partner.mpesa_shortcode} may pay again: {reason}"
-        write_down(partner, by=by, text=text)
-    return done
 
 
 @admin.register(MifosExchange)

@@ -185,7 +185,7 @@ def act(client, action: str, partner: Partner, **more: str) -> Any:
 
 def act_as_shown(client, action: str, partner: Partner, *, reason: str) -> Any:
     """Open the page that asks for the reason, and send it as it came."""
-    shown = act(client, action, partner).context["partners"][0].stop
+    shown = act(client, action, partner).context["partners"][0].stop.key
     return act(client, action, partner, reason=reason, **{f"stop-{partner.pk}": shown})
 
 
