@@ -52,8 +52,12 @@ def _letters_answered(rig: Rig) -> Iterator[None]:
 
 def _forget() -> None:
     from mpesa.tokens import forget_warm_tokens
+    from partners import gateways
 
     forget_warm_tokens()
+    # Two lives that talk over one connection of their parent's would read each other's answers.
+    for name in ("_mifos_clients", "_mpesa_clients"):
+        setattr(gateways, name, gateways.ClientCache())
     _disconnect()
 
 
