@@ -102,6 +102,7 @@ def _insert_cycle(old: LoanTracking, *, actor: str, reason: str, now: datetime) 
         approval_cause=HoldReason.REOPENED,
         hold_reason=HoldReason.REOPENED,
         error_message=str(HoldReason.REOPENED.label),
+        decided_at=now,
         **{name: getattr(old, name) for name in COPIED},
     )
     draft = EventDraft(

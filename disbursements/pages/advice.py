@@ -121,6 +121,11 @@ def advice_for(facts: LoanFacts) -> Advice:
 
 
 def _pending(facts: LoanFacts) -> Advice:
+    if facts.hold_reason and not facts.is_decided:
+        return Advice(
+            means="Nothing was sent. What held the loan was answered or has changed.",
+            do="Nothing to do. The next pass decides anew.",
+        )
     if facts.hold_reason == HoldReason.NEEDS_APPROVAL:
         return Advice(
             means="Nothing was sent. This payout needs a person's approval.",

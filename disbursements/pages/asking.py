@@ -176,8 +176,15 @@ def _of_questions(attempt: DisbursementRequest, now: datetime) -> Iterator[str]:
     if last is None:
         yield "M-Pesa was not asked about it yet."
     else:
-        outcome = last.outcome.rstrip(".") or "no answer yet"
+        outcome = last.outcome.rstrip(".") or _answer_to(last)
         yield f"M-Pesa was asked at {clock(last.sent_at, now=now)}: {outcome}."
+
+
+def _answer_to(question: MpesaRequest) -> str:
+    if question.answered_at is None:
+        return "no answer yet"
+    letter = question.callbacks.order_by("-id").first()
+    return without_phones(letter.outcome).rstrip(".") if letter else "answered"
 
 
 def _of_proposal(case: Case, now: datetime) -> Iterator[str]:

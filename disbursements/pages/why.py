@@ -40,6 +40,13 @@ HOLD_NEXT: dict[HoldReason, str] = {
     HoldReason.HOLIDAY: "It goes on by itself on the next working day.",
     HoldReason.NO_DISBURSE_PERMISSION: MIFOS_ADMIN,
     HoldReason.PAYMENT_TYPE_INVALID: "An administrator must choose another payment type.",
+    # Never BY_HAND: these are paid by the next pass once the cause is over.
+    HoldReason.ALL_PAUSED: "It goes on when an administrator resumes payouts.",
+    HoldReason.PARTNER_PAUSED: "It goes on when an administrator resumes payouts.",
+    HoldReason.BREAKER_OPEN: "It goes on when an administrator lets the shortcode pay again.",
+    HoldReason.FLOAT_SHORT: "It goes on by itself once the float covers it.",
+    HoldReason.CLIENT_NOT_ACTIVE: "A loan officer must activate the client in Mifos X.",
+    HoldReason.CHARGED_OFF: "A loan officer must look into it in Mifos X.",
     HoldReason.REOPENED: "An approver must decide whether it is paid again.",
     HoldReason.HELD_BY_STAFF: "An operator must release it.",
 }
@@ -102,6 +109,7 @@ class LoanFacts:
     attempt: AttemptFacts | None = None
     gate: str = ""
     next_pass_at: datetime | None = None
+    is_decided: bool = True  # False: approved, released or changed since its hold was written
 
 
 def why_waiting(facts: LoanFacts, *, now: datetime) -> str:
@@ -143,6 +151,8 @@ def _held(facts: LoanFacts, now: datetime) -> str:
     following = HOLD_NEXT.get(reason, BY_HAND)
     if facts.next_attempt_at and facts.next_attempt_at > now and "by itself" in following:
         following = f"Looked at again {_at(facts.next_attempt_at, now)}."
+    if not facts.is_decided:
+        following = "That was answered or has changed: the next pass decides anew."
     return f"{said.rstrip('.')}. {following}"
 
 
@@ -271,6 +281,7 @@ def facts_of(
         attempt=attempt_facts(attempt) if attempt else None,
         gate=gate,
         next_pass_at=next_pass_at,
+        is_decided=loan.decided_at is not None or bool(loan.staff_hold),
     )
 
 
