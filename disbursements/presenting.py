@@ -74,7 +74,11 @@ def add_arguments(parser: CommandParser, *names: str) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     extra: dict[str, dict[str, Any]] = {
         "dry-run": {"action": "store_true", "help": "say what would be paid and why not; no write"},
-        "limit": {"type": _above_zero, "metavar": "N", "help": "send at most N payouts"},
+        "limit": {
+            "type": _above_zero,
+            "metavar": "N",
+            "help": "send at most N payouts of a partner",
+        },
         "loan": {"type": _above_zero, "metavar": "ID", "help": "only this loan of Mifos X"},
         "budget": {
             "type": _seconds,
@@ -129,7 +133,7 @@ def show_process(command: BaseCommand, report: ProcessReport, options: Options) 
     rows = list(_rows([], report.results))
     columns = ("paid", "kes", "waiting", "review", "failed", "seconds")
     if options["dry_run"]:
-        body = dry_run_text(report, "process_pending_loans")
+        body = dry_run_text(report, _run_it("process_pending_loans", options))
     else:
         body = _table(rows, columns)
         body += _named_loan(options) if options.get("loan") else _reasons(report)
@@ -146,7 +150,7 @@ def show_sync(command: BaseCommand, report: SyncReport, options: Options) -> Non
     columns = ("waiting", "review", "seconds") if options["dry_run"] else SYNC_COLUMNS
     body = _table(rows, columns)
     if options["dry_run"]:
-        body += dry_run_text(report.process, "scheduled_loan_sync")
+        body += dry_run_text(report.process, _run_it("scheduled_loan_sync", options))
     else:
         body += _cut_lists(report.fetch) + _reasons(report.process)
     text = _heading(f"Sync {report.run_id or ''}".strip(), report.started_at) + body
@@ -157,6 +161,13 @@ def show_sync(command: BaseCommand, report: SyncReport, options: Options) -> Non
 
 
 SYNC_COLUMNS = ("approved", "new", "paid", "kes", "waiting", "review", "failed", "seconds")
+
+
+def _run_it(command: str, options: Options) -> str:
+    """Return the command that pays what was rehearsed, and no more."""
+    asked = [("partner", slug) for slug in options["partner"]]
+    asked += [(name, options[name]) for name in ("loan", "limit", "budget") if options.get(name)]
+    return " ".join([command, *(f"--{name} {value}" for name, value in asked)])
 
 
 def dry_run_text(report: ProcessReport, command: str) -> str:
@@ -175,14 +186,13 @@ def dry_run_text(report: ProcessReport, command: str) -> str:
         )
     ready = [loan for loan in report.loans if loan.outcome == LoanOutcome.WOULD_PAY]
     kes = answers.total(ready, LoanOutcome.WOULD_PAY)
-    slugs = "".join(f" --partner {slug}" for slug in sorted({loan.partner for loan in ready}))
     lines = [
         "DRY RUN: nothing is sent, nothing is written.\n",
         _rendered(table) if report.loans else "",
         *_gates(report),
         f"Would pay {_count(len(ready), 'loan')}, KES {_kes(kes)}.",
         "The time ended before all were looked at." if report.has_more else "",
-        f"Run it: manage.py {command}{slugs}" if ready else "",
+        f"Run it: manage.py {command}" if ready else "",
     ]
     return "\n".join(line for line in lines if line) + "\n"
 

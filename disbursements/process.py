@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Case, Q, When
 
 from disbursements.claiming import Claim, Terms, call_person, claim, is_stale
 from disbursements.models import AttemptStatus
@@ -52,10 +52,8 @@ def pay_due_loans(shop: Shop, due: list[int]) -> Iterator[LoanReport]:
 def due_loans(
     partner: Partner, *, loan_id: int | None = None, limit: int | None = None, now: datetime
 ) -> list[int]:
-    """Return the pending loans to take up now, oldest approval first.
-
-    They are the free ones, and the held ones whose second look into Mifos X is due.
-    """
+    """Return the pending loans to take up now: the free ones, the oldest approval first, then the
+    held ones whose second look into Mifos X is due, which no `limit` may let stand before them."""
     free = Q(hold_reason="")
     look_again = Q(hold_reason__in=RECHECK_HOLDS, next_attempt_at__lte=now)
     loans = LoanTracking.objects.filter(
@@ -63,7 +61,10 @@ def due_loans(
     )
     if loan_id is not None:
         loans = loans.filter(loan_id=loan_id)
-    return list(loans.order_by("approved_on", "id").values_list("pk", flat=True)[:limit])
+    free_first = Case(When(hold_reason="", then=0), default=1)
+    return list(
+        loans.order_by(free_first, "approved_on", "id").values_list("pk", flat=True)[:limit]
+    )
 
 
 def pay_loan(pk: int, shop: Shop) -> LoanReport:

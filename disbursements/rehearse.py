@@ -14,7 +14,8 @@ from disbursements.claiming import limit_refusal
 from disbursements.process import DISBURSED_ALREADY, fresh_columns, judge
 from disbursements.reports import LoanOutcome, LoanReport, PartnerProcess
 from disbursements.reread import FreshLoan, LoanGone, Preflight, read_fresh
-from disbursements.serve import Orders
+from disbursements.retry import is_retried
+from disbursements.serve import Orders, check_configured
 from loans.gates import gate_for
 from loans.models import HoldReason, LoanStatus, LoanTracking
 from mifos.client import Loan, MifosClient, MifosError
@@ -35,10 +36,10 @@ class Seen:
     why_not: str = ""
 
     @property
-    def turn(self) -> tuple[date, float, int]:
-        """Sort as a pass takes loans up: the oldest approval first, then the first found."""
+    def turn(self) -> tuple[bool, date, float, int]:
+        """Sort as a pass takes loans up: the free before the held, then the oldest approval."""
         loan = self.loan
-        return loan.approved_on or LAST[0], loan.pk or LAST[1], loan.loan_id
+        return bool(loan.hold_reason), loan.approved_on or LAST[0], loan.pk or LAST[1], loan.loan_id
 
 
 def rehearse_for(partner: Partner, orders: Orders, *, fetches: bool = True) -> PartnerProcess:
@@ -49,6 +50,7 @@ def rehearse_for(partner: Partner, orders: Orders, *, fetches: bool = True) -> P
     report = PartnerProcess(partner=partner.name, slug=partner.slug)
     started = time.monotonic()
     try:
+        check_configured(partner)
         gate = gate_for(partner)
         report.waiting_because = gate.sentence if gate else ""
         seen = _look_at_all(partner, orders, report)
@@ -74,7 +76,7 @@ def _look_at_all(partner: Partner, orders: Orders, report: PartnerProcess) -> li
     return seen
 
 
-def _turn(seen: Seen) -> tuple[date, float, int]:
+def _turn(seen: Seen) -> tuple[bool, date, float, int]:
     return seen.turn
 
 
@@ -96,7 +98,7 @@ def _look(listed: Loan, mifos: MifosClient, preflight: Preflight, *, gate: str) 
     loan = cycles.order_by("-cycle").first()
     if loan is None:
         loan = LoanTracking(partner=partner, loan_id=listed.loan_id)
-    elif loan.status != LoanStatus.PENDING:
+    elif loan.status != LoanStatus.PENDING and not is_retried(loan, now=timezone.now()):
         return Seen(loan, f"It is {loan.get_status_display().lower()} already")
     try:
         fresh = read_fresh(mifos, listed.loan_id)

@@ -61,10 +61,16 @@ def retry_by_policy(partner: Partner, *, now: datetime) -> int:
     return sum(_reopen_by_policy(pk, now=now) for pk in list(due.values_list("pk", flat=True)))
 
 
+def is_retried(loan: LoanTracking, *, now: datetime) -> bool:
+    """Does the result code's policy allow a new attempt of this loan now?"""
+    is_due = loan.next_attempt_at is not None and loan.next_attempt_at <= now
+    return is_due and not retry_refusal(loan)
+
+
 def _reopen_by_policy(pk: int, *, now: datetime) -> bool:
     with transaction.atomic():
         loan = lock_loan(pk)
-        if retry_refusal(loan) or loan.next_attempt_at is None or loan.next_attempt_at > now:
+        if not is_retried(loan, now=now):
             return False
         _reopen(loan, actor="system", reason="New attempt by the result code's policy", now=now)
     return True

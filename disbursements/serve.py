@@ -78,8 +78,7 @@ def fetch_for(partner: Partner, *, deadline: float | None = None) -> PartnerFetc
     """Poll one partner. Whatever goes wrong is told in the report and on the partner."""
     now = timezone.now()
     try:
-        if not partner.is_mifos_configured:
-            raise NotConfigured(f"The Mifos X settings of {partner.name} are not complete")
+        check_configured(partner)
         return fetch_partner(partner, mifos_client(partner), now=now, deadline=deadline)
     except NotConfigured as exc:
         error = str(exc)
@@ -88,6 +87,12 @@ def fetch_for(partner: Partner, *, deadline: float | None = None) -> PartnerFetc
         error = "The poll failed inside Loan Poll; see the log"
     note_poll(partner, error=error, now=now)
     return PartnerFetch(partner=partner.name, slug=partner.slug, error=error)
+
+
+def check_configured(partner: Partner) -> None:
+    """Raise NotConfigured when Mifos X is switched off for this partner."""
+    if not partner.is_mifos_configured:
+        raise NotConfigured(f"The Mifos X settings of {partner.name} are not complete")
 
 
 def process_for(partner: Partner, orders: Orders) -> PartnerProcess:

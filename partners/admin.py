@@ -269,7 +269,8 @@ class PartnerAdmin(_PartnerAdmin):
             doing = stops.Doing(by=by, reason=reason, now=timezone.now(), shown=shown)
             changed += switch(one, doing)
         rest = f"{len(chosen) - changed} were so, or changed since the page was opened"
-        self.message_user(request, f"{title}: {changed} changed, {rest}.")
+        level = messages.SUCCESS if changed == len(chosen) else messages.WARNING
+        self.message_user(request, f"{title}: {changed} changed, {rest}.", level)
         return None
 
     def _ask_reason(

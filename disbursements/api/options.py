@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied, ValidationError
 
+from loans.models import LoanTracking
 from partners.models import Partner
 
 MAX_ID = 2**63 - 1
@@ -57,7 +58,10 @@ class SyncOptions(PassOptions):
 
 class ProcessOptions(SyncOptions):
     limit = serializers.IntegerField(
-        required=False, min_value=1, max_value=10_000, help_text="Most loans to send."
+        required=False,
+        min_value=1,
+        max_value=10_000,
+        help_text="Most loans to send for each partner.",
     )
     loanId = serializers.IntegerField(
         source="loan_id",
@@ -66,3 +70,18 @@ class ProcessOptions(SyncOptions):
         max_value=MAX_ID,
         help_text="Only this loan of Mifos X.",
     )
+
+    def arguments(self) -> dict[str, Any]:
+        """As for every pass; a loan that is named narrows it to the partners who have one."""
+        given = super().arguments()
+        if loan_id := given.get("loan_id"):
+            given["partners"] = self._partners_with(loan_id, given["partners"])
+        return given
+
+    def _partners_with(self, loan_id: int, slugs: tuple[str, ...]) -> tuple[str, ...]:
+        loans = LoanTracking.objects.filter(loan_id=loan_id)
+        known = loans.filter(partner__slug__in=slugs) if slugs else loans
+        found = tuple(sorted(set(known.values_list("partner__slug", flat=True))))
+        if not found:
+            raise ValidationError({"loanId": "No fetch has found this loan of Mifos X yet."})
+        return found

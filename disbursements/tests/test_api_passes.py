@@ -19,6 +19,7 @@ from disbursements.tests.machines import (
     get,
     key_for,
     loan_report,
+    make_loan,
     make_partner,
     post,
     processed,
@@ -97,6 +98,16 @@ def test_a_get_without_the_cron_secret_starts_nothing(standing):
     assert standing.asked == []
 
 
+def test_a_loan_that_no_fetch_has_found_is_refused_and_not_looked_for_everywhere(standing):
+    make_loan(make_partner("umoja"), loan_id=10491)
+    make_partner("tumaini")
+
+    for body in ({"loanId": 1}, {"loanId": 10491, "partner": "tumaini"}):
+        answer = post(PROCESS, body, key=key_for())
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "loanId")
+    assert standing.asked == []
+
+
 @pytest.mark.parametrize("method", ["head", "options", "put", "delete", "patch"])
 def test_no_other_method_starts_a_pass(standing, method):
     answer = getattr(Client(), method)(SYNC, headers=bearing(SECRET))
@@ -106,8 +117,9 @@ def test_no_other_method_starts_a_pass(standing, method):
 
 
 def test_the_body_chooses_what_is_processed(standing, settings):
-    make_partner("umoja")
-    body = {"partner": "umoja", "limit": 5, "dryRun": True, "loanId": 10491}
+    make_loan(make_partner("umoja"), loan_id=10491)
+    make_partner("tumaini")
+    body = {"limit": 5, "dryRun": True, "loanId": 10491}
 
     post(PROCESS, body, key=key_for())
 

@@ -93,7 +93,10 @@ def test_a_dry_run_says_what_would_be_paid_and_why_not(standing):
     assert "0722***646" in said
     assert "The product is not enabled" in said
     assert "Would pay 1 loan, KES 8,000." in said
-    assert "Run it: manage.py process_pending_loans --partner umoja" in said
+    assert said.rstrip().endswith("Run it: manage.py process_pending_loans")
+    make_partner("umoja")
+    limited = run("process_pending_loans", "--dry-run", "--partner", "umoja", "--limit", "1")
+    assert limited.rstrip().endswith("process_pending_loans --partner umoja --limit 1")
 
 
 @pytest.mark.parametrize("name", PASSES)

@@ -722,3 +722,32 @@ def test_what_the_time_cut_off_after_paying_is_told(partner, peers, monkeypatch)
 
     assert run_process(triggered_by=BY, budget_seconds=0.2).has_more
     assert not run_process(triggered_by=BY, budget_seconds=20).has_more
+
+
+def test_a_second_look_takes_no_free_loans_place_under_a_limit(partner):
+    long_ago = NOW - timedelta(days=9)
+    held = make_loan(
+        partner,
+        hold_reason=HoldReason.HOLIDAY,
+        next_attempt_at=NOW,
+        approved_on=timezone.localdate(long_ago),
+    )
+    free = make_loan(partner)
+
+    assert due_loans(partner, limit=1, now=NOW) == [free.pk]
+    assert due_loans(partner, now=NOW) == [free.pk, held.pk]
+
+
+@real
+def test_a_dry_run_sees_the_retry_that_the_pass_would_begin_with(partner, peers, monkeypatch):
+    mifos, _ = peers
+    loan = make_loan(partner, status=LoanStatus.FAILED, next_attempt_at=NOW - timedelta(hours=1))
+    make_attempt(loan, status="failed")
+    mifos.know(loan)
+    mifos.approved_loans = lambda: iter([[detail_of(loan)]])
+    monkeypatch.setattr(rehearse, "mifos_client", lambda partner: mifos)
+
+    [told] = run_process(triggered_by=BY, dry_run=True).loans
+
+    assert told.outcome == LoanOutcome.WOULD_PAY
+    assert again(loan).status == LoanStatus.FAILED

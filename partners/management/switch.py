@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 
 from django.core.management.base import CommandError, CommandParser
@@ -15,8 +16,16 @@ def add_switch_arguments(parser: CommandParser) -> None:
         "--partner", action="append", default=[], metavar="SLUG", help="this one; repeatable"
     )
     whom.add_argument("--all", action="store_true", help="every partner")
-    parser.add_argument("--reason", required=True, metavar="TEXT", help="why; staff read this")
+    parser.add_argument(
+        "--reason", required=True, type=_reason, metavar="TEXT", help="why; staff read this"
+    )
     parser.add_argument("--actor", required=True, metavar="USER", help="your user name")
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise ArgumentTypeError("the reason is empty; staff read it")
+    return text.strip()
 
 
 def partners_named(slugs: Sequence[str]) -> list[Partner]:

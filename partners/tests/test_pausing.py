@@ -147,3 +147,9 @@ def test_a_database_that_was_never_migrated_stops_a_command_with_exit_2(monkeypa
         call_command("pause", "--all", "--reason", "x", "--actor", "y")
 
     assert stopped.value.returncode == 2
+
+
+@pytest.mark.parametrize("command", ["pause", "resume"])
+def test_an_empty_reason_is_refused(command):
+    with pytest.raises(CommandError, match="reason is empty"):
+        call_command(command, "--all", "--reason", " ", "--actor", "p.njoroge")
