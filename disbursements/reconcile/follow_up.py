@@ -35,9 +35,10 @@ def follow_up(differences: Iterable[Difference], *, now: datetime) -> None:
             of_loan[difference.loan.pk].append(difference)
     for loan_pk, found in of_loan.items():
         with transaction.atomic():
-            loan = lock_loan(loan_pk)
+            lock_loan(loan_pk)
             for some in _by_attempt([each for each in found if not _is_over(each)]):
-                _call(loan, some, now=now)
+                # As it stands now: what the statement says was kept by readings of its own.
+                _call(lock_loan(loan_pk), some, now=now)
 
 
 def stop_payouts(breaches: Sequence[Breach], *, now: datetime) -> None:
