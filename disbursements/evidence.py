@@ -317,8 +317,18 @@ def _may_confirm(attempt: DisbursementRequest, loan: LoanTracking) -> bool:
     that is for a person (rule 7)."""
     is_clear = loan.review_reason in {"", ReviewReason.OUTCOME_UNKNOWN}
     return attempt.failure_reported_at is not None and (
-        is_clear or spoke_of_success(attempt, loan)  # then it is a contradiction
+        (is_clear and not _is_failure_doubted(attempt, loan))
+        or spoke_of_success(attempt, loan)  # then it is a contradiction
     )
+
+
+def _is_failure_doubted(attempt: DisbursementRequest, loan: LoanTracking) -> bool:
+    """The loan's review may have spoken of another attempt then, and be over since."""
+    said = {
+        "review": ReviewReason.FAILURE_UNCONFIRMED.value,
+        "disbursement_request_id": attempt.pk,
+    }
+    return loan.events.filter(details=said).exists()
 
 
 def _ask_after_not_found(

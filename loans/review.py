@@ -19,6 +19,8 @@ OF_A_SUCCESS = frozenset(
         ReviewReason.BOOKS_DIFFER,
     }
 )
+# What they say of an attempt is kept in the trail, too: a graver cause may stand in the column.
+KEPT = OF_A_SUCCESS | {ReviewReason.FAILURE_UNCONFIRMED}
 # A graver cause replaces a lighter one; a lighter one never hides a graver one.
 GRAVITY = [
     ReviewReason.OUTCOME_UNKNOWN,
@@ -69,7 +71,7 @@ def raise_review_locked(
     if disbursement_request_id is not None:
         details["disbursement_request_id"] = disbursement_request_id
     if loan.review_reason and not _is_graver(reason, ReviewReason(loan.review_reason)):
-        if reason in OF_A_SUCCESS and not loan.events.filter(details=details, actor=actor).exists():
+        if reason in KEPT and not loan.events.filter(details=details, actor=actor).exists():
             # The column speaks of another attempt; the trail speaks of both.
             note_change(loan, actor=actor, reason=message, at=now, details=details)
         return
