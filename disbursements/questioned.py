@@ -6,9 +6,7 @@ from datetime import datetime
 
 from disbursements.models import SETTLEABLE, DisbursementRequest, ReviewResolution
 from loans.models import LoanTracking
-from loans.review import OF_A_SUCCESS
-
-SETTLED = "settled"  # in an event's details: the resolution that was confirmed
+from loans.review import OF_A_SUCCESS, SETTLED
 
 
 def questioned(loan: LoanTracking) -> set[int | None]:

@@ -19,12 +19,12 @@ from disbursements.models import (
     ReviewResolution,
 )
 from disbursements.moves import locked_attempt
-from disbursements.questioned import SETTLED, questioned
+from disbursements.questioned import questioned
 from disbursements.sending import fail
 from disbursements.verdicts import Proof, Verdict
 from loans.audit import EventDraft, move_loan, note_change
 from loans.models import ApprovalState, HoldReason, LoanStatus, LoanTracking
-from loans.review import OF_A_SUCCESS
+from loans.review import OF_A_SUCCESS, SETTLED
 from mpesa.models import MpesaCallback
 
 RECEIPT = re.compile(r"[A-Z0-9]{10}")

@@ -21,6 +21,7 @@ OF_A_SUCCESS = frozenset(
 )
 # What they say of an attempt is kept in the trail, too: a graver cause may stand in the column.
 KEPT = OF_A_SUCCESS | {ReviewReason.FAILURE_UNCONFIRMED}
+SETTLED = "settled"  # in an event's details: the resolution that two people confirmed
 # A graver cause replaces a lighter one; a lighter one never hides a graver one.
 GRAVITY = [
     ReviewReason.OUTCOME_UNKNOWN,
@@ -71,7 +72,7 @@ def raise_review_locked(
     if disbursement_request_id is not None:
         details["disbursement_request_id"] = disbursement_request_id
     if loan.review_reason and not _is_graver(reason, ReviewReason(loan.review_reason)):
-        if reason in KEPT and not loan.events.filter(details=details, actor=actor).exists():
+        if reason in KEPT and not _was_said(loan, details, actor):
             # The column speaks of another attempt; the trail speaks of both.
             note_change(loan, actor=actor, reason=message, at=now, details=details)
         return
@@ -85,6 +86,19 @@ def raise_review_locked(
         review_since=now,
         error_message=message[:500],
     )
+
+
+def _was_said(loan: LoanTracking, details: dict[str, Any], actor: str) -> bool:
+    """Said, and not settled by two people since: after that it is news."""
+    said = loan.events.filter(details=details, actor=actor).order_by("-id")
+    last = said.values_list("id", flat=True).first()
+    if last is None:
+        return False
+    settled = loan.events.filter(details__has_key=SETTLED, id__gt=last)
+    whose = details.get("disbursement_request_id")
+    if whose is not None:
+        settled = settled.filter(details__disbursement_request_id=whose)
+    return not settled.exists()
 
 
 def _is_graver(new: ReviewReason, old: ReviewReason) -> bool:
