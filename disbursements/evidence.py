@@ -15,7 +15,7 @@ from disbursements.models import (
 )
 from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
 from disbursements.policy import next_automatic_attempt
-from disbursements.questioned import questioned
+from disbursements.questioned import questioned, unsettled
 from disbursements.schedule import next_question_at
 from disbursements.sending import doubt, fail
 from disbursements.verdicts import Promise, Proof, Verdict
@@ -481,10 +481,10 @@ def _contradiction(
 def _has_stopped(loan: LoanTracking) -> bool:
     """Did M-Pesa itself contradict itself on this loan, and not only a letter from elsewhere? What
     two people have settled since is over. A graver cause may stand on the loan."""
-    if loan.review_reason not in OF_A_SUCCESS or not questioned(loan):
+    if loan.review_reason not in OF_A_SUCCESS:
         return False
     said = loan.events.filter(details__review=ReviewReason.CONTRADICTION.value)
-    return said.exclude(actor__in=[UNLISTED, RECONCILE]).exists()
+    return bool(unsettled(loan, said.exclude(actor__in=[UNLISTED, RECONCILE])))
 
 
 def _doubt(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.db.models import QuerySet
+
 from disbursements.models import SETTLEABLE, DisbursementRequest, ReviewResolution
-from loans.models import LoanTracking
+from loans.models import LoanEvent, LoanTracking
 from loans.review import OF_A_SUCCESS, SETTLED
 
 
@@ -15,6 +17,11 @@ def questioned(loan: LoanTracking) -> set[int | None]:
     The loan has one column for its review, and several of its attempts may be in doubt at once.
     """
     said = loan.events.filter(details__review__in=[each.value for each in OF_A_SUCCESS])
+    return unsettled(loan, said)
+
+
+def unsettled(loan: LoanTracking, said: QuerySet[LoanEvent]) -> set[int | None]:
+    """Return of which attempts these events speak, after all that two people have settled."""
     last = {
         details.get("disbursement_request_id"): (at, pk)
         for pk, details, at in said.order_by("id").values_list("id", "details", "at")
