@@ -175,7 +175,7 @@ def _pay(partner: Partner, orders: Orders, report: PartnerProcess) -> None:
         return
     try:
         shop = open_shop(partner, orders.triggered_by, deadline=orders.pays_until)
-    except MifosError as exc:
+    except (MifosError, NotConfigured) as exc:  # the open ones are asked about all the same
         report.error = str(exc)
         return
     report.loans += send_due_again(shop, again)
