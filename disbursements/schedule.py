@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from disbursements.models import AttemptStatus, DisbursementRequest
+from mpesa.results import is_success
 
 # In units of LOANPOLL_STATUS_QUERY_AFTER (5 min by default): asked at 5, 15 and 60 min, 6 h and
 # 24 h after the send (contracts/mpesa.md 7), then every 24 h.
@@ -27,8 +28,8 @@ def may_send_again(attempt: DisbursementRequest, *, now: datetime) -> bool:
     first, last = attempt.first_not_found_at, attempt.last_not_found_at
     if attempt.status != AttemptStatus.UNKNOWN or first is None or last is None:
         return False
-    if attempt.failure_reported_at is not None:
-        return False
+    if attempt.failure_reported_at is not None or is_success(attempt.result_code):
+        return False  # M-Pesa, or its statement, has spoken of it
     sent_at = attempt.last_sent_at or attempt.created_at
     return (
         last - first >= _seconds(settings.LOANPOLL_NOT_FOUND_INTERVAL)
