@@ -11,7 +11,14 @@ from django.db.models import Q
 from disbursements.claiming import Claim, is_stale, standing_refusal
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
-from disbursements.process import fresh_columns, judge, note_rail, prepare, report_attempt
+from disbursements.process import (
+    READS_BEFORE_GIVING_UP,
+    fresh_columns,
+    judge,
+    note_rail,
+    prepare,
+    report_attempt,
+)
 from disbursements.reports import LoanReport
 from disbursements.reread import FreshLoan, LoanGone, read_fresh
 from disbursements.schedule import is_too_late, may_send_again
@@ -45,16 +52,26 @@ def send_due_again(shop: Shop, due: list[int]) -> Iterator[LoanReport]:
 def send_again(pk: int, shop: Shop) -> LoanReport | None:
     """Send one attempt again under its own id, if Mifos X still shows exactly what was promised."""
     attempt = DisbursementRequest.objects.select_related("loan_tracking").get(pk=pk)
-    try:
-        fresh = _fresh_as_promised(attempt, shop)
-    except MifosError as exc:
-        shop.note_trouble(exc)
-        return None
-    if fresh is None or prepare(shop):
-        return None
-    shop.wait_for_slot()
-    if not shop.takes_more or fresh.age > recheck_max_age():
-        return None
+    has_slot = False
+    for _ in range(READS_BEFORE_GIVING_UP):
+        try:
+            fresh = _fresh_as_promised(attempt, shop)
+        except MifosError as exc:
+            shop.note_trouble(exc)
+            return None
+        if fresh is None or prepare(shop):
+            return None
+        if not has_slot:
+            shop.wait_for_slot()
+            has_slot = True  # and stays, as for a new payment
+        if not shop.takes_more:
+            return None
+        if fresh.age < recheck_max_age():
+            return _reclaim_and_send(pk, fresh, shop)
+    return None
+
+
+def _reclaim_and_send(pk: int, fresh: FreshLoan, shop: Shop) -> LoanReport | None:
     claimed = reclaim(pk, shop)
     if claimed is None:
         return None
