@@ -162,6 +162,8 @@ def _look(attempt: DisbursementRequest, loan: LoanDetail) -> bool | None:
                 ReviewReason.UNDONE_AFTER_PAYMENT,
                 "Our disbursement in Mifos X was undone by a person after we paid",
             )
+            # It was recorded. Left open, it would take a later cycle's record for a double payment.
+            complete(attempt, ours[-1])
             return False
         return None
     if sum(each.amount for each in standing) != attempt.principal:
