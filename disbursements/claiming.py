@@ -127,15 +127,17 @@ def call_person(loan: LoanTracking, message: str, *, now: datetime) -> None:
     loan without one is held instead, until somebody releases it."""
     if loan.attempts.exists():
         raise_review_locked(loan, ReviewReason.DOUBLE_PAYMENT, message=message, now=now)
-    elif loan.status == LoanStatus.PENDING and not loan.staff_hold:
+    elif loan.status == LoanStatus.PENDING and message[:300] not in loan.staff_hold:
         hold = HoldReason.HELD_BY_STAFF
+        # Held for something else already: whoever releases it must know of both.
+        why = "; ".join(each for each in (message[:300], loan.staff_hold) if each)
         note_change(
             loan,
             actor="system",
             reason=f"Held: {message}",
             at=now,
             details={"hold": hold.value},
-            staff_hold=message[:300],
+            staff_hold=why[:300],
             hold_reason=hold,
             error_message=message[:500],
             next_attempt_at=None,
