@@ -206,7 +206,7 @@ def poll_partners(timestamp: int) -> None:
 @app.task(name="sweep_partners", queue=Job.SWEEP, queueing_lock="sweep_partners", priority=60)
 def sweep_partners(timestamp: int) -> None:
     """Hand over a sweep of every partner with work, and the letters that are nobody's."""
-    handover.callbacks(left_over_callbacks(now=timezone.now()))
+    handover.callbacks(left_over_callbacks(serving(), now=timezone.now()))
     for pk in _keys_of(serving()):
         handover.partner(Job.SWEEP, pk)
 

@@ -62,7 +62,7 @@ def run_process(
     if dry_run:
         return _rehearsal(_polled(chosen, partners), orders, fetches=False)
     run = _begin("process", triggered_by)
-    apply_left_over_callbacks(now=orders.started_at)
+    apply_left_over_callbacks(serving(), now=orders.started_at)
 
     def process(partner: Partner) -> PartnerProcess:
         return process_for(partner, orders)
@@ -88,7 +88,7 @@ def run_sync(
         rehearsal = _rehearsal(_polled(chosen, partners), orders, fetches=True)
         return _sync_report(None, orders.started_at, FetchReport(), rehearsal)
     run = _begin("sync", triggered_by)
-    apply_left_over_callbacks(now=orders.started_at)
+    apply_left_over_callbacks(serving(), now=orders.started_at)
 
     def sync(partner: Partner) -> tuple[PartnerFetch | None, PartnerProcess]:
         # A partner goes on to its payments as soon as its own poll is done: none waits for another.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from disbursements.evidence import apply_verdict, ask_soon, doubt_closed, doubt_failure, promise_of
@@ -78,16 +79,24 @@ def apply_unread_callbacks(partner: Partner) -> int:
     return sum(1 for _ in _applied(unread_callbacks(partner)))
 
 
-def apply_left_over_callbacks(*, now: datetime) -> int:
-    """Read the letters that no partner's pass has read."""
-    return sum(1 for _ in _applied(left_over_callbacks(now=now)))
+def apply_left_over_callbacks(served: QuerySet[Partner], *, now: datetime) -> int:
+    """Read the letters that no partner's pass reads."""
+    return sum(1 for _ in _applied(left_over_callbacks(served, now=now)))
 
 
-def left_over_callbacks(*, now: datetime) -> list[int]:
+def left_over_callbacks(served: QuerySet[Partner], *, now: datetime) -> list[int]:
     """Return the letters that nobody has read for a while, oldest first: their shortcode may be no
-    partner's any more, or its partner be served no more."""
+    partner's any more, or its partner be served no more. Those of `served` partners wait for their
+    own pass, and keep nobody else's waiting."""
+    readers = served.order_by().filter(
+        mpesa_environment=OuterRef("request__environment"),
+        mpesa_shortcode=OuterRef("request__shortcode"),
+    )
     unread = MpesaCallback.objects.filter(
-        applied_at=None, request__isnull=False, received_at__lt=now - LEFT_OVER_AFTER
+        ~Exists(readers),
+        applied_at=None,
+        request__isnull=False,
+        received_at__lt=now - LEFT_OVER_AFTER,
     )
     return list(unread.order_by("id").values_list("pk", flat=True))
 
