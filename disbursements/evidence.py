@@ -107,7 +107,8 @@ def heed_statement(attempt_pk: int, *, receipt: str, reason: str, now: datetime)
             return
         if attempt.status == AttemptStatus.SUBMITTING:
             _doubt(attempt, loan, reason, ask_at=now, now=now)
-        note_on_attempt(attempt, result_code=SUCCESS_CODE, result_description=reason[:500])
+        if attempt.result_code != SUCCESS_CODE:  # M-Pesa's own word is not written over
+            note_on_attempt(attempt, result_code=SUCCESS_CODE, result_description=reason[:500])
         note_change(
             loan,
             actor=RECONCILE,
@@ -145,9 +146,7 @@ def _while_open(
         case Proof.PAID:
             return _paid(attempt, loan, verdict, now=now)
         case Proof.DEAD | Proof.REPORTED_FAILED if spoke_of_success(attempt, loan):
-            return _contradiction(
-                attempt, loan, f"A success was reported, and now: {verdict.reason}", now=now
-            )
+            return _after_a_success(attempt, loan, verdict, now=now)
         case Proof.DEAD if asked_at is None or asked_at > _sent_at(attempt):
             return _dead(attempt, loan, verdict, now=now)
         case Proof.DEAD:  # asked before the last send left: it proves nothing of that one
@@ -277,8 +276,7 @@ def _not_found(
     """Weak evidence: it may confirm a reported failure, and never fails alone (rules 6, 7)."""
     if _may_confirm(attempt, loan) and _not_found_confirms_from(attempt) <= asked_at:
         if spoke_of_success(attempt, loan):
-            message = f"A success was reported, and now: {verdict.reason}"
-            return _contradiction(attempt, loan, message, now=now)
+            return _after_a_success(attempt, loan, verdict, now=now)
         return _dead_by_absence(attempt, loan, now=now)
     if asked_at > _sent_at(attempt):
         # Two questions may be answered in any order.
@@ -415,7 +413,7 @@ def _still_open(
         _note(attempt, loan, verdict.reason, now=now)
     if attempt.failure_reported_at is not None and verdict.code:
         _doubt_failure(attempt, loan, verdict, now=now)
-    if attempt.result_code != SUCCESS_CODE:
+    if attempt.result_code != SUCCESS_CODE or verdict.code == SUCCESS_CODE:
         # A success once spoken of is never forgotten: it forbids every failure.
         note_on_attempt(attempt, **facts)
     return verdict.reason
@@ -452,6 +450,35 @@ def _late_reason(
             next_attempt_at=next_automatic_attempt(attempt, code=verdict.code, now=now),
         )
     return f"already failed, and now it says why: {verdict.reason}"
+
+
+def _after_a_success(
+    attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
+) -> str:
+    """A success was spoken of, and now a failure. A person decides, and the shortcode stops; not
+    when only the statement spoke of it, by likeness: the row may be another payment's."""
+    message = f"A success was reported, and now: {verdict.reason}"
+    if not _only_the_statement_spoke(attempt, loan):
+        return _contradiction(attempt, loan, message, now=now)
+    raise_review_locked(
+        loan,
+        ReviewReason.CONTRADICTION,
+        message=message,
+        now=now,
+        actor=RECONCILE,
+        disbursement_request_id=attempt.pk,
+    )
+    return f"a person looks: {message}"
+
+
+def _only_the_statement_spoke(attempt: DisbursementRequest, loan: LoanTracking) -> bool:
+    said = loan.events.filter(details__review__in=[each.value for each in OF_A_SUCCESS])
+    if attempt.pk in unsettled(loan, said.exclude(actor__in=[UNLISTED, RECONCILE])):
+        return False
+    rows = loan.events.filter(
+        details__disbursement_request_id=attempt.pk, details__has_key="says_paid"
+    )
+    return rows.filter(reason=attempt.result_description).exists()
 
 
 def _contradiction(
