@@ -13,7 +13,13 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from disbursements.alerts.attending import attended
-from disbursements.models import OPEN_STATES, AttemptStatus, DisbursementRequest, SyncRun, TriggeredBy
+from disbursements.models import (
+    OPEN_STATES,
+    AttemptStatus,
+    DisbursementRequest,
+    SyncRun,
+    TriggeredBy,
+)
 from disbursements.rehearse import rehearse_for
 from disbursements.reports import FetchReport, PartnerProcess, ProcessReport, SyncReport
 from disbursements.serve import Orders, fetch_for, process_for

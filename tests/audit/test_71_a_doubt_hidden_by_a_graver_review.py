@@ -1,10 +1,10 @@
 """AUDIT 71: a doubt about attempt 2 is lost, because the review of attempt 1 is graver.
 
-A failure was reported of the open attempt 2, and then a letter of doubtful source, or an answer that
-says "pending", speaks against it: from then on "not found" shall fail nothing. That is kept in the
-loan's review alone. While a contradiction of attempt 1 stands there, it is kept nowhere. Two people
-settle attempt 1, the review is over, one "not found" fails attempt 2, and the result code's policy
-pays the loan a third time by itself.
+A failure was reported of the open attempt 2, and then a letter of doubtful source, or an answer
+that says "pending", speaks against it: from then on "not found" shall fail nothing. That is kept in
+the loan's review alone. While a contradiction of attempt 1 stands there, it is kept nowhere. Two
+people settle attempt 1, the review is over, one "not found" fails attempt 2, and the result code's
+policy pays the loan a third time by itself.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """AUDIT 72: M-Pesa speaks of a success once more, after two people have settled it, and unheard.
 
 Two failed attempts of a loan are both called paid. Two people settle attempt 1 as not paid; the
-review goes on for attempt 2. Then M-Pesa says once more that attempt 1 is paid. It "was said before",
-though before the settlement, so nothing is written. When attempt 2 is settled as well, the review
-is over and the loan may be paid a third time (audit 52: what came after a settlement is in doubt).
+review goes on for attempt 2. Then M-Pesa says once more that attempt 1 is paid. It "was said
+before", though before the settlement, so nothing is written. When attempt 2 is settled as well, the
+review is over and the loan may be paid a third time (audit 52: what came after a settlement is in
+doubt).
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 "One loan stops it once" is read from all the loan's history now. Two people have settled the first
 contradiction, and a person has let the shortcode go. Then a letter from a strange address, or the
-statement, raises a review (which stops nothing), and M-Pesa contradicts itself on the loan again. The
-first one, settled long ago, counts as the stop for this one (reliability.md C07, C14). Before audit 56
-only what was said since the review began did.
+statement, raises a review (which stops nothing), and M-Pesa contradicts itself on the loan again.
+The first one, settled long ago, counts as the stop for this one (reliability.md C07, C14). Before
+audit 56 only what was said since the review began did.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""AUDIT 74: Mifos X's settings are taken away, and one payment that waits to be sent again keeps all
-the others of its partner from being asked about.
+"""AUDIT 74: Mifos X's settings are taken away, and one payment that waits to be sent again keeps
+all the others of its partner from being asked about.
 
 "An open payment is seen through when Mifos X is no longer configured" (audit 54). But the step that
-sends again comes first, needs Mifos X, and its "not configured" ends the partner's share of the pass
-before anybody is asked, doubted or called (reliability.md L2, L6, L8).
+sends again comes first, needs Mifos X, and its "not configured" ends the partner's share of the
+pass before anybody is asked, doubted or called (reliability.md L2, L6, L8).
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""AUDIT 76: whether a lender that was switched off has an open payment is read from its whole history.
+"""AUDIT 76: whether a lender that was switched off has an open payment is read from its whole
+history.
 
 Every minute, and in every pass, each partner that is not polled is looked through for an attempt
 "that is not completed and not failed". No index answers "is not": all that it ever paid is read,

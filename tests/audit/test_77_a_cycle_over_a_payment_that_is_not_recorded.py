@@ -3,8 +3,9 @@ never ends.
 
 Our record reached Mifos X, its answer was lost, and a person undid it before the next look. The
 attempt stays `paid`; a new cycle is opened, paid and recorded. From then on each look for the old
-attempt's record finds the new cycle's: "possible double payment", for ever, however often two people
-settle it. And the attempt stays open for ever, so the lender's shortcode and host can never change.
+attempt's record finds the new cycle's: "possible double payment", for ever, however often two
+people settle it. And the attempt stays open for ever, so the lender's shortcode and host can never
+change.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def test_the_old_cycle_rests_once_a_new_one_was_paid() -> None:
     assert not scene.record()
     assert scene.loan.review_reason == ReviewReason.UNDONE_AFTER_PAYMENT
     asked_by = User.objects.create(username="wanjiru").get_username()
-    new = open_new_cycle(scene.loan.pk, actor=asked_by, reason="he gave it back", now=timezone.now())
+    new = open_new_cycle(
+        scene.loan.pk, actor=asked_by, reason="he gave it back", now=timezone.now()
+    )
     LoanTracking.objects.filter(pk=new.pk).update(
         status=LoanStatus.DISBURSED, mpesa_receipt_number=make_receipt()
     )

@@ -2,8 +2,8 @@
 
 It is read in Mifos X, then waits for the shortcode's next slot, and by then the reading is too old
 (10 s). A new payment is read anew when it has its slot; this one gives its slot up and begins again
-in the next pass. With a pace below one in ten seconds, or several that wait in front of it, it never
-leaves, and uses up each time the slot of one that could (reliability.md L6).
+in the next pass. With a pace below one in ten seconds, or several that wait in front of it, it
+never leaves, and uses up each time the slot of one that could (reliability.md L6).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """AUDIT 79: the statement shows a held loan as paid, nobody is told, and its release pays it again.
 
 Somebody holds a loan and pays it in M-Pesa's portal. The comparison finds the row that fits it, and
-would hold the loan for a person; it is held already, so nothing is written at all (audit 61 took away
-the review that stopped it before). Whoever releases it later knows nothing of the row, and the next
-pass pays the borrower a second time.
+would hold the loan for a person; it is held already, so nothing is written at all (audit 61 took
+away the review that stopped it before). Whoever releases it later knows nothing of the row, and the
+next pass pays the borrower a second time.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """AUDIT 81: a statement row that fits by likeness, and a genuine failure: all payouts stop.
 
 A client has two loans of the same amount. Both results are late; M-Pesa has paid one and, its limit
-for the number reached, refused the other. The statement has one row, which fits both, and is laid to
-the first. "The row fits by phone and amount only, so it proves nothing". But M-Pesa's true word that
-this one failed then counts as M-Pesa contradicting itself: the shortcode is stopped, with every lender
-that pays from it (audit 51's mend; reliability.md S19. Audit 59: the statement alone stops nothing).
+for the number reached, refused the other. The statement has one row, which fits both, and is laid
+to the first. "The row fits by phone and amount only, so it proves nothing". But M-Pesa's true word
+that this one failed then counts as M-Pesa contradicting itself: the shortcode is stopped, with
+every lender that pays from it (audit 51's mend; reliability.md S19. Audit 59: the statement alone
+stops nothing).
 """
 
 from __future__ import annotations
