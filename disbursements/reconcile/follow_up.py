@@ -12,7 +12,12 @@ from django.db.models import Q
 
 from disbursements.claiming import call_person
 from disbursements.evidence import RECONCILE, ask_soon, heed_statement
-from disbursements.models import MONEY_MOVED, AttemptStatus, DisbursementRequest
+from disbursements.models import (
+    MONEY_MOVED,
+    AttemptStatus,
+    DisbursementRequest,
+    ReviewResolution,
+)
 from disbursements.reconcile.coherence import Breach
 from disbursements.reconcile.differences import Difference, DifferenceKind
 from disbursements.record import LEASE_SECONDS
@@ -105,7 +110,14 @@ def _call_without_attempt(loan: LoanTracking, message: str, *, now: datetime) ->
 
 
 def _is_over(difference: Difference) -> bool:
-    """Has the missing result come since the statement was compared?"""
+    """Has the missing result come since the statement was compared? Or have two people said of a
+    failed attempt that it was paid, with this receipt?"""
+    if difference.kind == DifferenceKind.FAILED_BUT_PAID:
+        return ReviewResolution.objects.filter(
+            disbursement_request=difference.attempt_id,
+            receipt=difference.receipt,
+            confirmed_at__isnull=False,
+        ).exists()
     paid = DisbursementRequest.objects.filter(
         pk=difference.attempt_id or 0,
         status__in=MONEY_MOVED,
