@@ -207,7 +207,14 @@ def _paid_refusal(attempt: DisbursementRequest, receipt: str) -> str:
     others = DisbursementRequest.objects.filter(
         partner=attempt.partner_id, transaction_receipt=receipt
     ).exclude(pk=attempt.pk)
-    return _taken(receipt) if others.exists() else ""
+    # A failed attempt that was paid after all holds no receipt: what two people said of it does.
+    said = ReviewResolution.objects.filter(
+        disbursement_request__partner=attempt.partner_id,
+        outcome=ResolutionOutcome.PAID,
+        receipt=receipt,
+        confirmed_at__isnull=False,
+    ).exclude(disbursement_request=attempt.pk)
+    return _taken(receipt) if others.exists() or said.exists() else ""
 
 
 def _taken(receipt: str) -> str:
