@@ -162,8 +162,7 @@ def _look(attempt: DisbursementRequest, loan: LoanDetail) -> bool | None:
                 ReviewReason.UNDONE_AFTER_PAYMENT,
                 "Our disbursement in Mifos X was undone by a person after we paid",
             )
-            # It was recorded. Left open, it would take a later cycle's record for a double payment.
-            complete(attempt, ours[-1])
+            _close_undone(attempt, ours[-1])
             return False
         return None
     if sum(each.amount for each in standing) != attempt.principal:
@@ -174,6 +173,14 @@ def _look(attempt: DisbursementRequest, loan: LoanDetail) -> bool | None:
             f"{attempt.principal}",
         )
     return complete(attempt, standing[0])
+
+
+def _close_undone(attempt: DisbursementRequest, undone: Disbursal) -> None:
+    """It was recorded: left open, it would take a later cycle's record for a double payment. Not
+    while a graver review hides that it was undone: then it is said at the next look."""
+    told = ReviewReason.UNDONE_AFTER_PAYMENT
+    if LoanTracking.objects.filter(pk=attempt.loan_tracking_id, review_reason=told).exists():
+        complete(attempt, undone)
 
 
 def is_ours(attempt: DisbursementRequest, disbursal: Disbursal) -> bool:
