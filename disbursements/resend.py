@@ -131,6 +131,7 @@ def reclaim(pk: int, shop: Shop) -> Claim | None:
             return None
         if attempt.resolutions.filter(confirmed_at=None, withdrawn_at=None).exists():
             return None  # whoever proposed "not paid" did not know of this send
+        attempt.partner = partner  # as its clients know it, should it be corrected meanwhile
         _commit_send(attempt, loan, now=now)
         address = open_request(
             kind=RequestKind.PAYMENT,

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from disbursements.claiming import Claim
+from disbursements.claiming import Claim, is_stale
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
 from disbursements.policy import next_automatic_attempt
@@ -34,6 +34,7 @@ from mpesa.client import (
     PaymentOrder,
 )
 from mpesa.shortcodes import is_stopped, open_breaker
+from partners.models import Partner
 from partners.overlap import leave_database
 
 logger = logging.getLogger(__name__)
@@ -290,5 +291,7 @@ def _by_itself_at(
 def _stop_shortcode(
     attempt: DisbursementRequest, answer: MpesaCredentials, *, now: datetime
 ) -> None:
+    if is_stale(attempt.partner, Partner.objects.get(pk=attempt.partner_id)):
+        return  # it was corrected since the claim, and the breaker may have been reset for it
     logger.error("shortcode %s is stopped: %s", attempt.mpesa_shortcode, answer)
     open_breaker(attempt.mpesa_environment, attempt.mpesa_shortcode, cause=str(answer), now=now)
