@@ -28,8 +28,10 @@ def may_send_again(attempt: DisbursementRequest, *, now: datetime) -> bool:
     first, last = attempt.first_not_found_at, attempt.last_not_found_at
     if attempt.status != AttemptStatus.UNKNOWN or first is None or last is None:
         return False
-    if attempt.failure_reported_at is not None or is_success(attempt.result_code):
-        return False  # M-Pesa, or its statement, has spoken of it
+    if attempt.failure_reported_at is not None:
+        return False
+    if is_success(attempt.result_code):  # M-Pesa, or its statement, has spoken of it
+        return False
     sent_at = attempt.last_sent_at or attempt.created_at
     return (
         last - first >= _seconds(settings.LOANPOLL_NOT_FOUND_INTERVAL)
