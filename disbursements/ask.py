@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -21,6 +22,7 @@ from mpesa.client import (
     MpesaClient,
     MpesaCredentials,
     MpesaError,
+    MpesaNotSent,
     StatusQuestion,
 )
 from mpesa.models import MpesaRequest, RequestKind
@@ -29,6 +31,7 @@ from partners.models import Partner
 from partners.overlap import Patience, leave_database, overlap
 
 SILENT = (AttemptStatus.ACCEPTED, AttemptStatus.UNKNOWN)
+LEAVES_WITHIN = timedelta(minutes=1)  # of its commit, or a question is not sent at all
 
 
 def ask_the_silent(partner: Partner, mpesa: MpesaClient, *, deadline: float | None = None) -> int:
@@ -55,18 +58,21 @@ def ask_the_silent(partner: Partner, mpesa: MpesaClient, *, deadline: float | No
 
 def ask_one(pk: int, mpesa: MpesaClient) -> bool:
     """Ask M-Pesa about one open attempt now. False when it was not asked."""
-    question = _prepare_question(pk, now=timezone.now())
+    began, asked_at = time.monotonic(), timezone.now()
+    question = _prepare_question(pk, now=asked_at)
     if question is None:
         return False
     attempt, address = question
     leave_database()
     try:
+        _check_awake(asked_at)
         asked = mpesa.ask_status(
             StatusQuestion(
                 originator_conversation_id=attempt.originator_conversation_id,
                 remarks=f"Loan Poll attempt {attempt.attempt_no}",
                 result_url=address.result_url,
                 timeout_url=address.timeout_url,
+                not_after=began + LEAVES_WITHIN.total_seconds(),
             )
         )
     except MpesaError as exc:
@@ -76,6 +82,15 @@ def ask_one(pk: int, mpesa: MpesaClient) -> bool:
         conversation_id=asked.conversation_id[:100]
     )
     return True
+
+
+def _check_awake(asked_at: datetime) -> None:
+    """Two answers count as so far apart as their questions were written, so each leaves soon after.
+
+    Raises MpesaNotSent. The monotonic clock stands still while the machine is suspended.
+    """
+    if timezone.now() - asked_at > LEAVES_WITHIN:
+        raise MpesaNotSent("The machine stood still since the question; nothing was asked")
 
 
 def doubt_the_dead(partner: Partner, *, now: datetime) -> None:

@@ -137,12 +137,13 @@ class PaymentOrder:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StatusQuestion:
-    """What became of the payment with this id of ours?"""
+    """What became of the payment with this id of ours? `not_after` is monotonic seconds."""
 
     originator_conversation_id: str
     remarks: str
     result_url: str = field(repr=False)
     timeout_url: str = field(repr=False)
+    not_after: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -242,7 +243,7 @@ class MpesaClient:
             "OriginalConversationID": question.originator_conversation_id,
             "Occasion": question.remarks,
         }
-        return self._ask(STATUS_PATH, own, question)
+        return self._ask(STATUS_PATH, own, question, not_after=question.not_after)
 
     def ask_balance(self, question: BalanceQuestion) -> Asked:
         """Ask for the balances of our accounts. Raises ValueError or MpesaError."""
@@ -272,7 +273,12 @@ class MpesaClient:
         return body | {"Occassion": order.occasion} if order.occasion else body
 
     def _ask(
-        self, path: str, own: dict[str, str], question: StatusQuestion | BalanceQuestion
+        self,
+        path: str,
+        own: dict[str, str],
+        question: StatusQuestion | BalanceQuestion,
+        *,
+        not_after: float | None = None,
     ) -> Asked:
         body = {
             "Initiator": self._config.initiator_name,
@@ -282,7 +288,7 @@ class MpesaClient:
             **own,
             **_return_addresses(question),
         }
-        document = self._post(path, body)
+        document = self._post(path, body, not_after=not_after)
         return Asked(conversation_id=_text(document, "ConversationID"))
 
     def _post(
@@ -314,7 +320,7 @@ class MpesaClient:
     ) -> dict[str, object]:
         token = self._tokens.token(self._fetch_token)
         if not_after is not None and time.monotonic() > not_after:
-            raise MpesaNotSent("The last look into Mifos X had become too old; nothing was sent")
+            raise MpesaNotSent("What it rests on had become too old; nothing was sent")
         try:
             answer = self._wire.send(
                 "POST",

@@ -97,6 +97,21 @@ def test_a_question_that_did_not_arrive_is_asked_again_soon():
     assert MpesaRequest.objects.get().outcome == "no answer"
 
 
+def test_a_question_that_leaves_late_is_not_sent(monkeypatch):
+    """Two not-founds ten minutes apart must be answers to questions that were so far apart."""
+    attempt, mpesa = silent(), peer()
+
+    def a_nap() -> None:
+        later = timezone.now() + timedelta(minutes=10)
+        monkeypatch.setattr(ask.timezone, "now", lambda: later)
+
+    monkeypatch.setattr(ask, "leave_database", a_nap)
+
+    assert not ask_one(attempt.pk, mpesa)
+    assert mpesa.questions == []
+    assert "stood still" in MpesaRequest.objects.get().outcome
+
+
 def test_a_refused_credential_stops_the_shortcode_and_all_questions():
     attempt = silent()
 

@@ -18,6 +18,7 @@ from disbursements import passes, settle
 from disbursements.models import TriggeredBy
 from disbursements.passes import run_process
 from disbursements.reports import PartnerProcess
+from disbursements.serve import Orders
 from disbursements.tests.letters import ask, letter, success
 from disbursements.tests.making import make_attempt, make_loan, make_partner
 from loans.models import LoanStatus
@@ -46,7 +47,7 @@ def test_the_time_of_a_pass_is_its_partners(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(settle, "apply_callback", slowly)
     served: list[bool] = []
 
-    def process(partner: Partner, orders: passes.Orders) -> PartnerProcess:
+    def process(partner: Partner, orders: Orders) -> PartnerProcess:
         served.append(orders.is_out_of_time)
         return PartnerProcess(partner=partner.name, slug=partner.slug)
 
