@@ -8,12 +8,20 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from campaigns.environment import CRON_SECRET
 from campaigns.lives import Body, Nursery
+from campaigns.worlds import SHORTCODES
 from sandbox.calls import Json
 
+STATEMENT_HEAD = (
+    "Receipt No.,Completion Time,Details,Transaction Status,Paid In,Withdrawn,Reason Type,"
+    "Other Party Info"
+)
 PEOPLE = ("amina", "brian", "carol")
 CALL_SECONDS = 15  # a killed web life leaves its callers waiting in the next one's queue
 
@@ -145,6 +153,41 @@ def resolving(payments: dict[str, Json]) -> Body:
                 confirm(proposal.pk, by=second, now=timezone.now())
 
     return body
+
+
+def reconciling(debits: list[Json], folder: Path) -> Body:
+    """The finance officer compares M-Pesa's statement, as it is now, with the other two books."""
+
+    def body() -> None:
+        from django.core.management import CommandError, call_command
+
+        for slug, shortcode in SHORTCODES.items():
+            rows = [_statement_row(each) for each in debits if each["shortcode"] == shortcode]
+            if not rows:
+                continue
+            file = folder / f"{slug}.csv"
+            file.write_text("\n".join([STATEMENT_HEAD, *rows]))
+            words = ("--partner", slug, "--statement", str(file))
+            with suppress(CommandError):  # its Mifos X may be away
+                call_command("reconcile", *words, stdout=StringIO(), stderr=StringIO())
+
+    return body
+
+
+def _statement_row(debit: Json) -> str:
+    """M-Pesa's clock is real and the lives' runs ahead: no payment is older than its order."""
+    from django.utils import timezone
+
+    from disbursements.models import DisbursementRequest
+
+    attempts = DisbursementRequest.objects.filter(originator_conversation_id=debit["ocid"])
+    at = datetime.fromtimestamp(debit["at"], tz=UTC)
+    sent_at = attempts.values_list("first_sent_at", flat=True).first()
+    when = timezone.localtime(max(at, sent_at or at))
+    return (
+        f"{debit['receipt']},{when:%d-%m-%Y %H:%M:%S},Payment,Completed,,-{debit['amount']},"
+        f"Business Payment to Customer via API,{debit['msisdn']} - CLIENT"
+    )
 
 
 def _truth(payment: Json | None) -> str | None:

@@ -7,7 +7,16 @@ import time
 from collections.abc import Callable
 
 from campaigns.lives import Life
-from campaigns.people import approving, calling, holding, hook_call, resolving, retrying, sync_call
+from campaigns.people import (
+    approving,
+    calling,
+    holding,
+    hook_call,
+    reconciling,
+    resolving,
+    retrying,
+    sync_call,
+)
 from campaigns.play import Job, Outcome, Play, begin, spread
 from campaigns.rig import Rig
 from campaigns.worlds import LENDERS, SHORTCODES, lenders
@@ -147,6 +156,8 @@ def _one_round(running: Play, chance: random.Random) -> None:
     for life in lives:
         rig.note(life)
     rig.settle()
+    if chance.random() < 0.15:  # what M-Pesa has not told by now, its statement tells
+        rig.act(reconciling(rig.sandbox.debits(), rig.nursery.folder))
 
 
 def _company(running: Play, chance: random.Random) -> list[Life]:
