@@ -14,7 +14,7 @@
 
   const duration = (s) => s < 60 ? `${Math.round(s)} s` : s < 3600 ? `${Math.round(s / 60)} min` : s < 86400 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86400)} d`;
   const short = (n) => n >= 1e6 ? `${+(n / 1e6).toFixed(1)} m` : n >= 1e3 ? `${+(n / 1e3).toFixed(1)} k` : String(n);
-  const TIMES = [10, 30, 60, 120, 300, 600, 1800, 3600, 21600, 86400, 604800];
+  const TIMES = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 21600, 86400, 604800];
 
   const read = (table) => {
     const rows = [...table.tBodies[0].rows];
@@ -33,7 +33,7 @@
     if (kind === "percent") return { x: category, y: { ...number, beginAtZero: false, suggestedMin: 90, max: 100, ticks: { callback: (n) => `${n} %`, maxTicksLimit: 6 } } };
     if (kind === "time") {
       const inside = TIMES.filter((s) => s >= Math.min(...values) / 3 && s <= Math.max(...values) * 3);
-      return { x: category, y: { ...number, type: "logarithmic", beginAtZero: false, min: inside[0], max: inside.at(-1), afterBuildTicks: (axis) => { axis.ticks = inside.map((value) => ({ value })); }, ticks: { callback: duration } } };
+      return { x: category, y: { ...number, type: "logarithmic", beginAtZero: false, min: Math.min(inside[0], ...values.filter((s) => s > 0)), max: inside.at(-1), afterBuildTicks: (axis) => { axis.ticks = inside.map((value) => ({ value })); }, ticks: { callback: duration } } };
     }
     return { x: category, y: number };
   };
