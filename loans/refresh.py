@@ -95,7 +95,9 @@ def cancel(pk: int, loan: Loan | None, *, now: datetime) -> bool:
             error_message=f"Left Mifos X's waiting list: {why}",
             next_attempt_at=None,
             # Money may have gone out: however often it comes back, a person looks first.
-            approval_cause=HoldReason.REOPENED if _may_be_paid(row, status_id) else "",
+            approval_cause=HoldReason.REOPENED
+            if _may_be_paid(row, status_id)
+            else row.approval_cause,  # a changed number stays to be confirmed
         )
     return True
 

@@ -210,8 +210,8 @@ FOLLOWING_MUTANTS = (
         (
             Edit(
                 REFRESH,
-                'approval_cause=HoldReason.REOPENED if _may_be_paid(row, status_id) else "",',
-                'approval_cause="",',
+                "if _may_be_paid(row, status_id)",
+                "if False",
             ),
             NO_LOOK_AT_EARLIER_DISBURSALS,
         ),
