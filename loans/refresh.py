@@ -30,7 +30,16 @@ MIFOS_STATUS_WORDS = {
     602: "rescheduled",
     700: "disbursed by hand and overpaid",
 }
-APPROVED_TERMS = frozenset({"loan_amount", "net_disbursal_amount", "phone_number"})
+APPROVED_TERMS = frozenset(
+    {
+        "loan_amount",
+        "net_disbursal_amount",
+        "phone_number",
+        "client_id",
+        "product_id",
+        "approved_on",
+    }
+)
 DISBURSED_BY_HAND = frozenset({300, 600, 601, 602, 700})
 
 
