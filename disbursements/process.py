@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -10,19 +10,21 @@ from django.db import transaction
 from django.db.models import Case, Q, When
 
 from disbursements.claiming import Claim, Terms, call_person, claim, is_stale
-from disbursements.models import AttemptStatus
+from disbursements.models import AttemptStatus, DisbursementRequest
+from disbursements.record import is_ours
 from disbursements.reports import LoanOutcome, LoanReport
 from disbursements.reread import FreshLoan, LoanGone, Preflight, read_fresh
 from disbursements.sending import Answer, recheck_max_age, send
 from disbursements.shop import Shop
+from loans.approvals import expire_approvals
 from loans.audit import lock_loan, note_change
 from loans.decide import RECHECK_HOLDS, set_hold
 from loans.eligibility import Refusal, refusal_for
 from loans.models import HoldReason, LoanStatus, LoanTracking
-from loans.refresh import cancel, take_facts
+from loans.refresh import DISBURSALS, cancel, take_facts
 from loans.rules import facts_of, rules_of
 from loans.terms import changed_terms, columns_of_client, columns_of_loan
-from mifos.client import MifosError
+from mifos.client import Disbursal, MifosError
 from mpesa.client import (
     MpesaCredentials,
     MpesaError,
@@ -120,16 +122,35 @@ def _note_earlier_disbursal(loan: LoanTracking, fresh: FreshLoan, *, now: dateti
         row = lock_loan(loan.pk)
         if standing:
             call_person(row, DISBURSED_ALREADY, now=now)
-        elif row.status == LoanStatus.PENDING and row.approval_cause != HoldReason.REOPENED:
+        elif row.status == LoanStatus.PENDING and _is_news(row, fresh.loan.disbursals):
+            # What was approved before was approved without knowing of it.
+            expire_approvals(row)
             note_change(
                 row,
                 actor="system",
                 reason="Mifos X shows that it was disbursed before, and undone",
                 at=now,
+                details={DISBURSALS: [each.transaction_id for each in fresh.loan.disbursals]},
                 approval_cause=HoldReason.REOPENED,
             )
     loan.approval_cause = row.approval_cause
     return not standing
+
+
+def _is_news(row: LoanTracking, disbursals: Iterable[Disbursal]) -> bool:
+    """Did whoever approved that it is paid again not know of one of these?"""
+    if row.approval_cause != HoldReason.REOPENED:
+        return True
+    told = row.events.filter(details__has_key=DISBURSALS).values_list("details", flat=True)
+    known = {number for details in told for number in details[DISBURSALS]}
+    # The earlier cycles' own: who opened this one knew of them.
+    ours = DisbursementRequest.objects.filter(
+        partner=row.partner_id, loan_tracking__loan_id=row.loan_id
+    )
+    return any(
+        each.transaction_id not in known and not any(is_ours(one, each) for one in ours)
+        for each in disbursals
+    )
 
 
 def _refusal_after(

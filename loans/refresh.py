@@ -14,7 +14,7 @@ from loans.models import ApprovalState, HoldReason, LoanStatus, LoanTracking, Re
 from loans.phones import mask_msisdn
 from loans.review import raise_review
 from loans.terms import changed_terms
-from mifos.client import Loan, MifosClient, MifosError, MifosNotFound
+from mifos.client import Loan, LoanDetail, MifosClient, MifosError, MifosNotFound
 from partners.overlap import leave_database
 
 # Statuses of Mifos X in words that staff know (contracts/mifos.md 3).
@@ -40,6 +40,7 @@ APPROVED_TERMS = frozenset(
         "approved_on",
     }
 )
+DISBURSALS = "disbursals"  # in an event's details: the disbursals of Mifos X that it knew of
 DISBURSED_BY_HAND = frozenset({300, 600, 601, 602, 700})
 
 
@@ -98,7 +99,7 @@ def cancel(pk: int, loan: Loan | None, *, now: datetime) -> bool:
                 actor="system",
                 reason=f"Left Mifos X's waiting list: {why}",
                 at=now,
-                details={"mifos_status": status_id},
+                details={"mifos_status": status_id, **_disbursals_of(loan)},
             ),
             hold_reason="",
             error_message=f"Left Mifos X's waiting list: {why}",
@@ -109,6 +110,12 @@ def cancel(pk: int, loan: Loan | None, *, now: datetime) -> bool:
             else row.approval_cause,  # a changed number stays to be confirmed
         )
     return True
+
+
+def _disbursals_of(loan: Loan | None) -> dict[str, list[int]]:
+    """What an approval of a loan that comes back after this will know of."""
+    shown = loan.disbursals if isinstance(loan, LoanDetail) else ()
+    return {DISBURSALS: [each.transaction_id for each in shown]} if shown else {}
 
 
 def _may_be_paid(row: LoanTracking, status_id: int | None) -> bool:
