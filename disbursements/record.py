@@ -134,6 +134,13 @@ def _record(attempt: DisbursementRequest, loan: LoanDetail, books: Books) -> boo
         )
         _alarm(attempt, ReviewReason.MIFOS_CHANGED, message)
         return False
+    if loan.net_disbursal_amount not in {None, attempt.amount}:
+        # It is recorded all the same, for it is paid; what was booked beside it, a person mends.
+        message = (
+            f"Paid KES {attempt.amount}, and Mifos X now counts a net payout of "
+            f"{loan.net_disbursal_amount}: a charge was changed"
+        )
+        _alarm(attempt, ReviewReason.BOOKS_DIFFER, message)
     order = _order(attempt, loan, books)
     leave_database()
     try:
