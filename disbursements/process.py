@@ -105,13 +105,26 @@ def take_fresh(loan: LoanTracking, fresh: FreshLoan, shop: Shop) -> str:
         return "It no longer waits in Mifos X"
     if fresh.loan.disbursals and not _note_earlier_disbursal(loan, fresh, now=now):
         return DISBURSED_ALREADY
-    refusal = _refusal_after(loan, fresh, shop, now=now)
+    ours, theirs = _refusals_after(loan, fresh, shop, now=now)
+    refusal = ours or theirs
     if refusal is not None or loan.hold_reason:
-        with transaction.atomic():
-            loan = lock_loan(loan.pk)
-            if loan.status == LoanStatus.PENDING:
-                set_hold(loan, refusal, actor="system", now=now)
+        _hold_as_it_is_now(loan.pk, theirs, shop.preflight, now=now)
     return refusal.sentence if refusal else ""
+
+
+def _hold_as_it_is_now(
+    pk: int, theirs: Refusal | None, preflight: Preflight, *, now: datetime
+) -> None:
+    """Write the hold, judged again under the locks: what was released, or whose rules were changed,
+    between the judgement and its writing would stay held for ever."""
+    with transaction.atomic():
+        # Waits for a change that is dated already and not yet committed.
+        partners = Partner.objects.select_for_update(no_key=True).prefetch_related("products")
+        partner = partners.get(pk=preflight.partner.pk)
+        loan = lock_loan(pk)
+        if loan.status == LoanStatus.PENDING:
+            ours = _our_refusal(loan, partner, preflight)
+            set_hold(loan, ours or theirs, actor="system", now=now)
 
 
 def _note_earlier_disbursal(loan: LoanTracking, fresh: FreshLoan, *, now: datetime) -> bool:
@@ -153,14 +166,16 @@ def _is_news(row: LoanTracking, disbursals: Iterable[Disbursal]) -> bool:
     )
 
 
-def _refusal_after(
+def _refusals_after(
     loan: LoanTracking, fresh: FreshLoan, shop: Shop, *, now: datetime
-) -> Refusal | None:
-    columns = fresh_columns(fresh)
-    if not loan.hold_reason and not changed_terms(loan, columns):
-        # Nothing new: the claim judges it by our own rules, inside its locks.
-        return shop.preflight.refusal(fresh)
-    return judge(take_facts(loan.pk, columns, now=now), fresh, shop.preflight)
+) -> tuple[Refusal | None, Refusal | None]:
+    """Return why our rules hold it; if they do not, why Mifos X would refuse it."""
+    columns, ours = fresh_columns(fresh), None
+    # Nothing new: the claim judges it by our own rules, inside its locks.
+    if loan.hold_reason or changed_terms(loan, columns):
+        taken = take_facts(loan.pk, columns, now=now)
+        ours = _our_refusal(taken, _rules_now(shop.preflight), shop.preflight)
+    return ours, None if ours else shop.preflight.refusal(fresh)
 
 
 def fresh_columns(fresh: FreshLoan) -> dict[str, Any]:
@@ -170,11 +185,18 @@ def fresh_columns(fresh: FreshLoan) -> dict[str, Any]:
 
 def judge(loan: LoanTracking, fresh: FreshLoan, preflight: Preflight) -> Refusal | None:
     """Return why this loan may not be paid now: our rules first, then what Mifos X would refuse."""
-    [facts] = facts_of([loan])
-    # Afresh: what a pass holds by rules that were changed since it began would stay held.
-    partner = Partner.objects.prefetch_related("products").get(pk=preflight.partner.pk)
-    ours = refusal_for(facts=facts, rules=rules_of(partner), today=preflight.today)
+    ours = _our_refusal(loan, _rules_now(preflight), preflight)
     return ours or preflight.refusal(fresh)
+
+
+def _our_refusal(loan: LoanTracking, partner: Partner, preflight: Preflight) -> Refusal | None:
+    [facts] = facts_of([loan])
+    return refusal_for(facts=facts, rules=rules_of(partner), today=preflight.today)
+
+
+def _rules_now(preflight: Preflight) -> Partner:
+    """Afresh: what a pass holds by rules that were changed since it began would stay held."""
+    return Partner.objects.prefetch_related("products").get(pk=preflight.partner.pk)
 
 
 def prepare(shop: Shop) -> str:
