@@ -16,8 +16,11 @@ from disbursements.reports import LoanOutcome, LoanReport, PartnerProcess
 from disbursements.reread import FreshLoan, LoanGone, Preflight, read_fresh
 from disbursements.retry import is_retried
 from disbursements.serve import Orders, check_configured
+from loans.decide import rehearse_decision
 from loans.gates import gate_for
 from loans.models import HoldReason, LoanStatus, LoanTracking
+from loans.rules import facts_of
+from loans.terms import columns_of_loan, terms_differ
 from mifos.client import Loan, MifosClient, MifosError
 from partners.gateways import NotConfigured, mifos_client
 from partners.models import Partner
@@ -53,7 +56,7 @@ def rehearse_for(partner: Partner, orders: Orders, *, fetches: bool = True) -> P
         check_configured(partner)
         gate = gate_for(partner)
         report.waiting_because = gate.sentence if gate else ""
-        seen = _look_at_all(partner, orders, report)
+        seen = _look_at_all(partner, orders, report, fetches=fetches)
         _hold_what_this_pass_would(partner, seen, orders, fetches=fetches)
         report.loans = [_told(each, partner) for each in seen]
     except (MifosError, NotConfigured) as exc:
@@ -62,13 +65,15 @@ def rehearse_for(partner: Partner, orders: Orders, *, fetches: bool = True) -> P
     return report
 
 
-def _look_at_all(partner: Partner, orders: Orders, report: PartnerProcess) -> list[Seen]:
+def _look_at_all(
+    partner: Partner, orders: Orders, report: PartnerProcess, *, fetches: bool
+) -> list[Seen]:
     """Return the waiting loans in the order of their turns, each judged by itself."""
     mifos = mifos_client(partner)
     preflight = Preflight.read(partner, mifos, now=timezone.now())
 
     def look(listed: Loan) -> Seen:
-        return _look(listed, mifos, preflight, gate=report.waiting_because)
+        return _look(listed, mifos, preflight, gate=report.waiting_because, fetches=fetches)
 
     in_time = takewhile(lambda _: not orders.is_out_of_time, _waiting(mifos, orders))
     seen = sorted(overlap(look, in_time, workers=partner.mifos_concurrency), key=_turn)
@@ -92,20 +97,41 @@ def _waiting(mifos: MifosClient, orders: Orders) -> list[Loan]:
     return loans
 
 
-def _look(listed: Loan, mifos: MifosClient, preflight: Preflight, *, gate: str) -> Seen:
+def _look(
+    listed: Loan, mifos: MifosClient, preflight: Preflight, *, gate: str, fetches: bool
+) -> Seen:
     partner = preflight.partner
     cycles = LoanTracking.objects.filter(partner=partner, loan_id=listed.loan_id)
     loan = cycles.order_by("-cycle").first()
     if loan is None:
         loan = LoanTracking(partner=partner, loan_id=listed.loan_id)
-    elif loan.status != LoanStatus.PENDING and not is_retried(loan, now=timezone.now()):
-        return Seen(loan, f"It is {loan.get_status_display().lower()} already")
+    elif why_not := _left_alone(loan, listed, partner, fetches=fetches):
+        return Seen(loan, why_not)
     try:
         fresh = read_fresh(mifos, listed.loan_id)
     except (MifosError, LoanGone) as exc:
         return Seen(loan, str(exc) or "Mifos X no longer knows this loan")
     _take(loan, fresh)
     return Seen(loan, _why_not(loan, fresh, preflight) or gate)
+
+
+def _left_alone(loan: LoanTracking, listed: Loan, partner: Partner, *, fetches: bool) -> str:
+    """Turn over a known row as the pass does before it pays; return why it is not taken up."""
+    now = timezone.now()
+    comes_back = fetches and loan.status == LoanStatus.CANCELLED
+    if loan.status != LoanStatus.PENDING:
+        if not (comes_back or is_retried(loan, now=now)):
+            return f"It is {loan.get_status_display().lower()} already"
+        loan.hold_reason, loan.decided_at = "", None
+    if fetches and (comes_back or terms_differ(loan, listed)):
+        for name, value in columns_of_loan(listed).items():
+            setattr(loan, name, value)
+        loan.decided_at = None
+    if loan.review_reason or rehearse_decision(
+        loan, partner, now=now, today=timezone.localdate(now)
+    ):
+        return ""
+    return loan.error_message or str(loan.get_hold_reason_display())
 
 
 def _take(loan: LoanTracking, fresh: FreshLoan) -> None:
@@ -135,8 +161,9 @@ def _hold_what_this_pass_would(
     partner: Partner, seen: list[Seen], orders: Orders, *, fetches: bool
 ) -> None:
     """Hold what is right by itself, and not beside the others."""
-    _hold_shared_phones(seen)
-    if not fetches:
+    if fetches:
+        _hold_shared_phones(seen)
+    else:
         for each in _would_pay(seen):
             each.why_not = "" if each.loan.pk else NOT_FETCHED
     _hold_over_limits(partner, seen, now=timezone.now())
@@ -149,13 +176,20 @@ def _would_pay(seen: Iterable[Seen]) -> Iterable[Seen]:
 
 
 def _hold_shared_phones(seen: list[Seen]) -> None:
-    """A loan that no poll has kept yet may share its phone number with another such loan."""
+    """A loan that no poll has kept yet may share its phone number with one that waits."""
     clients: dict[str, set[int | None]] = {}
     for each in seen:
         clients.setdefault(each.loan.phone_number, set()).add(each.loan.client_id)
+    found = {each.loan.phone_number for each in seen if each.loan.pk is None}
     for each in _would_pay(seen):
-        if each.loan.pk is None and len(clients[each.loan.phone_number]) > 1:
+        number = each.loan.phone_number
+        if number in found and len(clients[number]) > 1 and not _may_share(each.loan):
             each.why_not = str(HoldReason.PHONE_SHARED.label)
+
+
+def _may_share(loan: LoanTracking) -> bool:
+    [facts] = facts_of([loan])
+    return HoldReason.PHONE_SHARED in facts.approved_causes
 
 
 def _hold_over_limits(partner: Partner, seen: list[Seen], *, now: datetime) -> None:

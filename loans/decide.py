@@ -67,6 +67,23 @@ def decide_pending(partner: Partner, *, gate: Refusal | None, now: datetime, tod
                     set_hold(loan, refusal, actor="system", now=now)
 
 
+def rehearse_decision(loan: LoanTracking, partner: Partner, *, now: datetime, today: date) -> bool:
+    """Give an unsaved pending row the hold that `decide_pending` would; return whether a pass then
+    takes it up. What keeps all of the partner's loans waiting is left aside."""
+    is_stale = loan.decided_at is None or loan.decided_at < partner.rules_changed_at
+    is_due = loan.next_attempt_at is not None and loan.next_attempt_at <= now
+    looks_again = loan.hold_reason in RECHECK_HOLDS
+    if is_stale or loan.hold_reason in GATE_HOLDS or (is_due and not looks_again):
+        [facts] = facts_of([loan])
+        refusal = refusal_for(facts=facts, rules=rules_of(partner), today=today)
+        if refusal is None and looks_again:
+            return True
+        for name, value in hold_columns(refusal, now=now).items():
+            setattr(loan, name, value)
+        is_due = False
+    return not loan.hold_reason or (loan.hold_reason in RECHECK_HOLDS and is_due)
+
+
 def set_hold(loan: LoanTracking, refusal: Refusal | None, *, actor: str, now: datetime) -> None:
     """Write the hold (or its end) on a locked pending loan; an event only when it changed."""
     columns = hold_columns(refusal, now=now)
