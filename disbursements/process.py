@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -135,7 +136,7 @@ def _note_earlier_disbursal(loan: LoanTracking, fresh: FreshLoan, *, now: dateti
         row = lock_loan(loan.pk)
         if standing:
             call_person(row, DISBURSED_ALREADY, now=now)
-        elif row.status == LoanStatus.PENDING and _is_news(row, fresh.loan.disbursals):
+        elif row.status == LoanStatus.PENDING and is_news(row, fresh.loan.disbursals):
             # What was approved before was approved without knowing of it.
             expire_approvals(row)
             note_change(
@@ -150,7 +151,7 @@ def _note_earlier_disbursal(loan: LoanTracking, fresh: FreshLoan, *, now: dateti
     return not standing
 
 
-def _is_news(row: LoanTracking, disbursals: Iterable[Disbursal]) -> bool:
+def is_news(row: LoanTracking, disbursals: Iterable[Disbursal]) -> bool:
     """Did whoever approved that it is paid again not know of one of these?"""
     if row.approval_cause != HoldReason.REOPENED:
         return True
@@ -183,14 +184,21 @@ def fresh_columns(fresh: FreshLoan) -> dict[str, Any]:
     return {**columns_of_loan(fresh.loan), **columns_of_client(fresh.client)}
 
 
-def judge(loan: LoanTracking, fresh: FreshLoan, preflight: Preflight) -> Refusal | None:
+def judge(
+    loan: LoanTracking, fresh: FreshLoan, preflight: Preflight, *, is_approval_over: bool = False
+) -> Refusal | None:
     """Return why this loan may not be paid now: our rules first, then what Mifos X would refuse."""
-    ours = _our_refusal(loan, _rules_now(preflight), preflight)
+    partner = _rules_now(preflight)
+    ours = _our_refusal(loan, partner, preflight, is_approval_over=is_approval_over)
     return ours or preflight.refusal(fresh)
 
 
-def _our_refusal(loan: LoanTracking, partner: Partner, preflight: Preflight) -> Refusal | None:
+def _our_refusal(
+    loan: LoanTracking, partner: Partner, preflight: Preflight, *, is_approval_over: bool = False
+) -> Refusal | None:
     [facts] = facts_of([loan])
+    if is_approval_over:
+        facts = replace(facts, approved_causes=frozenset())
     return refusal_for(facts=facts, rules=rules_of(partner), today=preflight.today)
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import takewhile
+from typing import Any
 
 from django.utils import timezone
 
 from disbursements.claiming import limit_refusal
-from disbursements.process import DISBURSED_ALREADY, fresh_columns, judge
+from disbursements.process import DISBURSED_ALREADY, fresh_columns, is_news, judge
 from disbursements.reports import LoanOutcome, LoanReport, PartnerProcess
 from disbursements.reread import FreshLoan, LoanGone, Preflight, read_fresh
 from disbursements.retry import is_retried
@@ -19,6 +20,7 @@ from disbursements.serve import Orders, check_configured
 from loans.decide import rehearse_decision
 from loans.gates import gate_for
 from loans.models import HoldReason, LoanStatus, LoanTracking
+from loans.refresh import APPROVED_TERMS
 from loans.rules import facts_of
 from loans.terms import columns_of_loan, terms_differ
 from mifos.client import Loan, MifosClient, MifosError
@@ -103,6 +105,7 @@ def _look(
     partner = preflight.partner
     cycles = LoanTracking.objects.filter(partner=partner, loan_id=listed.loan_id)
     loan = cycles.order_by("-cycle").first()
+    before = {name: getattr(loan, name, None) for name in APPROVED_TERMS}
     if loan is None:
         loan = LoanTracking(partner=partner, loan_id=listed.loan_id)
     elif why_not := _left_alone(loan, listed, partner, fetches=fetches):
@@ -111,8 +114,9 @@ def _look(
         fresh = read_fresh(mifos, listed.loan_id)
     except (MifosError, LoanGone) as exc:
         return Seen(loan, str(exc) or "Mifos X no longer knows this loan")
-    _take(loan, fresh)
-    return Seen(loan, _why_not(loan, fresh, preflight) or gate)
+    is_approval_over = _take(loan, fresh, before)
+    why_not = _why_not(loan, fresh, preflight, is_approval_over=is_approval_over)
+    return Seen(loan, why_not or gate)
 
 
 def _left_alone(loan: LoanTracking, listed: Loan, partner: Partner, *, fetches: bool) -> str:
@@ -134,8 +138,11 @@ def _left_alone(loan: LoanTracking, listed: Loan, partner: Partner, *, fetches: 
     return loan.error_message or str(loan.get_hold_reason_display())
 
 
-def _take(loan: LoanTracking, fresh: FreshLoan) -> None:
-    """Write on the unsaved row what a pass would write of what Mifos X says now."""
+def _take(loan: LoanTracking, fresh: FreshLoan, before: Mapping[str, Any]) -> bool:
+    """Write on the unsaved row what a pass would write of what Mifos X says now. Return whether
+    its approvals would end by that."""
+    shown = fresh.loan.disbursals
+    is_over = bool(loan.pk and shown) and is_news(loan, shown)
     columns = fresh_columns(fresh)
     was_reopened = loan.approval_cause == HoldReason.REOPENED
     if fresh.loan.disbursals:
@@ -144,16 +151,19 @@ def _take(loan: LoanTracking, fresh: FreshLoan) -> None:
         loan.approval_cause = HoldReason.PHONE_CHANGED
     for name, value in columns.items():
         setattr(loan, name, value)
+    return is_over or any(getattr(loan, name) != value for name, value in before.items())
 
 
-def _why_not(loan: LoanTracking, fresh: FreshLoan, preflight: Preflight) -> str:
+def _why_not(
+    loan: LoanTracking, fresh: FreshLoan, preflight: Preflight, *, is_approval_over: bool
+) -> str:
     if not fresh.loan.waiting_for_disbursal:
         return "It no longer waits in Mifos X"
     if loan.review_reason:
         return loan.error_message or str(loan.get_review_reason_display())
     if any(not each.is_reversed for each in fresh.loan.disbursals):
         return DISBURSED_ALREADY
-    refusal = judge(loan, fresh, preflight)
+    refusal = judge(loan, fresh, preflight, is_approval_over=is_approval_over)
     return refusal.sentence if refusal else ""
 
 

@@ -14,15 +14,16 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from disbursements import passes, rehearse, serve
 from disbursements.reports import LoanOutcome
 from disbursements.tests.making import make_loan, make_partner, make_product
 from disbursements.tests.peers import FakeMifos, FakeMpesa
-from loans.models import HoldReason, LoanStatus, LoanTracking
+from loans.models import ApprovalState, HoldReason, LoanApproval, LoanStatus, LoanTracking
 from mifos.client import LoanDetail
-from partners.models import Partner
+from partners.models import LoanProductAutoDisbursalConfig, Partner
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -85,8 +86,34 @@ def a_new_loan_with_this_number(partner: Partner) -> list[LoanTracking]:
     return [known, make_loan(partner, phone_number=known.phone_number)]
 
 
+def approved_for_less(partner: Partner) -> list[LoanTracking]:
+    """Its fees were raised with its principal, so the net is the same: the approval is over."""
+    LoanProductAutoDisbursalConfig.objects.update(auto_approve=False)
+    loan = make_loan(partner, decided_at=timezone.now())
+    LoanApproval.objects.create(
+        loan_tracking=loan,
+        state=ApprovalState.APPROVED,
+        amount=loan.net_disbursal_amount,
+        phone_number=loan.phone_number,
+        cause=HoldReason.NEEDS_APPROVAL,
+        requested_by="system",
+        requested_at=timezone.now(),
+        decided_by=User.objects.create(username="bob"),
+        decided_at=timezone.now(),
+    )
+    loan.loan_amount += 1_000
+    return [loan]
+
+
 @pytest.mark.parametrize(
-    "case", [cancelled, over_yesterdays_limit, looked_at_a_moment_ago, a_new_loan_with_this_number]
+    "case",
+    [
+        cancelled,
+        over_yesterdays_limit,
+        looked_at_a_moment_ago,
+        a_new_loan_with_this_number,
+        approved_for_less,
+    ],
 )
 def test_the_dry_run_says_what_the_pass_does(case: Any, partner: Partner, peers: Any):
     mifos, mpesa = peers
