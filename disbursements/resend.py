@@ -14,6 +14,7 @@ from disbursements.moves import Move, locked_attempt, move_attempt, note_on_atte
 from disbursements.process import (
     READS_BEFORE_GIVING_UP,
     fresh_columns,
+    is_news,
     judge,
     note_rail,
     prepare,
@@ -26,7 +27,7 @@ from disbursements.sending import doubt, fail, recheck_max_age, send
 from disbursements.shop import Shop
 from loans.audit import note_change
 from loans.eligibility import Refusal
-from loans.models import HoldReason, LoanStatus, LoanTracking, ReviewReason
+from loans.models import LoanStatus, LoanTracking, ReviewReason
 from loans.review import raise_review_locked
 from mifos.client import MifosError
 from mpesa.addresses import open_request
@@ -99,8 +100,8 @@ def _fresh_as_promised(attempt: DisbursementRequest, shop: Shop) -> FreshLoan | 
 
 def _was_disbursed(loan: LoanTracking, fresh: FreshLoan) -> bool:
     """Does Mifos X show a disbursement that nobody knew of when this payment was allowed?"""
-    known = loan.approval_cause == HoldReason.REOPENED
-    return any(not (each.is_reversed and known) for each in fresh.loan.disbursals)
+    shown = fresh.loan.disbursals
+    return any(not each.is_reversed for each in shown) or (bool(shown) and is_news(loan, shown))
 
 
 def is_as_promised(attempt: DisbursementRequest, fresh: FreshLoan) -> bool:

@@ -11,13 +11,16 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from disbursements.models import DisbursementRequest
 from disbursements.process import pay_loan
+from disbursements.resend import send_again
 from disbursements.serve import decide_for
 from disbursements.tests.making import make_attempt, make_loan, make_partner, make_product
 from disbursements.tests.peers import FakeMifos, FakeMpesa, disbursal_of, make_shop
 from loans.approvals import approve_loan
 from loans.models import LoanTracking
 from mifos.client import Disbursal
+from mpesa.client import MpesaNotSent
 from partners.models import Partner
 
 pytestmark = pytest.mark.django_db
@@ -78,3 +81,18 @@ def test_what_was_approved_is_paid(approved):
     pay_loan(loan.pk, make_shop(whole(), mifos, mpesa))
 
     assert len(mpesa.orders) == 1
+
+
+def test_nor_is_it_sent_again_under_its_own_id(approved):
+    loan, mifos = approved
+    mpesa = FakeMpesa()
+    mpesa.pay_answers.append(MpesaNotSent("the line is down"))
+    pay_loan(loan.pk, make_shop(whole(), mifos, mpesa))
+    DisbursementRequest.objects.filter(loan_tracking=loan).update(resend_at=timezone.now())
+    mifos.know(loan, disbursals=(by_hand(70), by_hand(71)))
+    mpesa = FakeMpesa()
+
+    [attempt] = DisbursementRequest.objects.filter(loan_tracking=loan)
+    send_again(attempt.pk, make_shop(whole(), mifos, mpesa))
+
+    assert mpesa.orders == []
