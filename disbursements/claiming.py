@@ -12,7 +12,14 @@ from django.db.models import Q, QuerySet, Subquery, Sum
 from django.utils import timezone
 
 from disbursements.identity import attempt_digest, mifos_external_id, originator_conversation_id
-from disbursements.models import OPEN_STATES, AttemptStatus, DisbursementRequest, TriggeredBy
+from disbursements.models import (
+    OPEN_STATES,
+    AttemptStatus,
+    DisbursementRequest,
+    ResolutionOutcome,
+    ReviewResolution,
+    TriggeredBy,
+)
 from loans.audit import EventDraft, lock_loan, note_change, note_on_loan
 from loans.decide import set_hold
 from loans.eligibility import Refusal, refusal_for, start_of_day
@@ -209,9 +216,21 @@ def _spent_today(partner: Partner, whose: Q, *, now: datetime) -> Decimal:
     mine = DisbursementRequest.objects.filter(whose, partner=partner).order_by()
     paid_today = mine.filter(paid_at__gte=start_of_day(timezone.localdate(now)))
     still_open = mine.filter(status__in=OPEN_STATES)
-    sums = (_sum_of(each) for each in (paid_today, still_open))
+    sums = (_sum_of(each) for each in (paid_today, still_open, _settled_today(mine, now=now)))
     [found] = Partner.objects.filter(pk=partner.pk).values_list(*sums)
     return sum((each for each in found if each), Decimal(0))
+
+
+def _settled_today(
+    mine: QuerySet[DisbursementRequest], *, now: datetime
+) -> QuerySet[DisbursementRequest]:
+    """A failed attempt stays failed when two people say that it was paid after all."""
+    said = ReviewResolution.objects.filter(
+        outcome=ResolutionOutcome.PAID,
+        confirmed_at__gte=start_of_day(timezone.localdate(now)),
+    )
+    of_those = said.values("disbursement_request_id")
+    return mine.filter(status=AttemptStatus.FAILED, pk__in=of_those)
 
 
 def _sum_of(attempts: QuerySet[DisbursementRequest]) -> Subquery:

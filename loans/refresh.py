@@ -145,7 +145,7 @@ def review_if_undone(row: LoanTracking, mifos: MifosClient, *, now: datetime) ->
 
 
 def reopen(pk: int, columns: Mapping[str, Any], *, now: datetime) -> None:
-    """A cancelled loan waits again in Mifos X. We never paid it: it is judged anew."""
+    """A cancelled loan waits again in Mifos X: it is judged anew, by what is known of it."""
     with transaction.atomic():
         row = lock_loan(pk)
         if row.status != LoanStatus.CANCELLED:
@@ -157,11 +157,17 @@ def reopen(pk: int, columns: Mapping[str, Any], *, now: datetime) -> None:
                 from_status=row.status,
                 to_status=LoanStatus.PENDING,
                 actor="system",
-                reason="Approved again in Mifos X; nothing was ever sent for it",
+                reason=f"Approved again in Mifos X; {_history_of(row)}",
                 at=now,
             ),
             **{**columns, "error_message": "", "decided_at": None},
         )
+
+
+def _history_of(row: LoanTracking) -> str:
+    if row.attempts.exists():
+        return "an earlier attempt of it stands in this history"
+    return "nothing was ever sent for it"
 
 
 def _phone_change(

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from disbursements.claiming import Claim, Terms, claim
@@ -16,7 +17,13 @@ from disbursements.identity import (
     originator_conversation_id,
     record_idempotency_key,
 )
-from disbursements.models import AttemptStatus, DisbursementRequest, TriggeredBy
+from disbursements.models import (
+    AttemptStatus,
+    DisbursementRequest,
+    ResolutionOutcome,
+    ReviewResolution,
+    TriggeredBy,
+)
 from disbursements.tests.making import make_attempt, make_loan, make_partner, make_product
 from loans.eligibility import Refusal, start_of_day
 from loans.models import HoldReason, LoanEvent, LoanStatus, LoanTracking
@@ -225,6 +232,27 @@ def test_the_daily_limit_counts_what_was_paid_today_and_what_is_open(partner):
     assert held.next_attempt_at == start_of_day(TODAY + timedelta(days=1))
 
     Partner.objects.update(daily_limit=37_500)
+    assert isinstance(take(make_loan(partner)), Claim)
+
+
+def test_the_daily_limit_counts_what_two_people_settled_as_paid_today(partner):
+    failed = make_attempt(make_loan(partner, status="cancelled"), status=AttemptStatus.FAILED)
+    said = ReviewResolution.objects.create(
+        disbursement_request=failed,
+        outcome=ResolutionOutcome.PAID,
+        receipt="SGH7K2M9QD",
+        proposed_by=User.objects.create(username="amina"),
+        proposed_at=NOW,
+        confirmed_by=User.objects.create(username="brian"),
+        confirmed_at=start_of_day(TODAY) - timedelta(seconds=1),
+    )
+    Partner.objects.update(daily_limit=24_999)
+    loan = make_loan(partner)
+    ReviewResolution.objects.update(confirmed_at=NOW)
+
+    assert refused(loan) == HoldReason.DAILY_LIMIT
+
+    ReviewResolution.objects.update(confirmed_at=said.confirmed_at)  # yesterday's
     assert isinstance(take(make_loan(partner)), Claim)
 
 
