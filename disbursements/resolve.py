@@ -100,8 +100,8 @@ def _confirm(resolution: ReviewResolution, *, by: User, now: datetime) -> None:
             )
         if _is_outdated(resolution, attempt, loan):
             raise ResolutionRefused(
-                "M-Pesa has spoken of a success since this was proposed: withdraw it, look at the "
-                "new evidence, and propose again."
+                "M-Pesa has spoken of a success since this was proposed, or a message came from a "
+                "strange address: withdraw it, look at the new evidence, and propose again."
             )
         _close(resolution, confirmed_by=by, confirmed_at=now)
         actors = f"{resolution.proposed_by.get_username()} and {by.get_username()}"
@@ -135,10 +135,15 @@ def _is_outdated(
 ) -> bool:
     """Did the first person say "not paid" without knowing what M-Pesa said later, in a letter, on
     its statement, or in Mifos X's book?"""
-    if resolution.outcome == ResolutionOutcome.PAID or not spoke_of_success(attempt, loan):
+    if resolution.outcome == ResolutionOutcome.PAID:
         return False
     # Not when it came: it may have waited to be read.
-    if _letters(attempt, applied_at__gt=resolution.proposed_at).exists():
+    since = _letters(attempt, applied_at__gt=resolution.proposed_at)
+    if since.filter(is_quarantined=True).exists():
+        return True  # it counts as no word of M-Pesa's, and may be one: look at it first
+    if not spoke_of_success(attempt, loan):
+        return False
+    if since.exists():
         return True
     mine = loan.events.filter(details__disbursement_request_id=attempt.pk)
     proposals = mine.filter(details__has_key="outcome").order_by("-id")
