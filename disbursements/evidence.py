@@ -85,12 +85,18 @@ def doubt_closed(attempt_pk: int, verdict: Verdict, *, now: datetime) -> str:
 
 
 def doubt_failure(attempt_pk: int, verdict: Verdict, *, now: datetime) -> None:
-    """A letter of doubtful source speaks of a success: from now on "not found" fails nothing."""
+    """A letter of doubtful source speaks of a success: from now on "not found" fails nothing.
+
+    One that waits to be sent (again) is in doubt, whatever its sends say: M-Pesa is asked.
+    """
     if verdict.proof not in {Proof.PAID, Proof.MISMATCH, Proof.UNPROVEN}:
         return
     with locked_attempt(attempt_pk) as (attempt, loan):
-        if attempt.status in OPEN_STATES:
-            _doubt_failure(attempt, loan, verdict, now=now)
+        if attempt.status not in OPEN_STATES:
+            return
+        if attempt.status == AttemptStatus.SUBMITTING:
+            _doubt(attempt, loan, verdict.reason, ask_at=now, now=now)
+        _doubt_failure(attempt, loan, verdict, now=now)
 
 
 def heed_statement(attempt_pk: int, *, receipt: str, reason: str, now: datetime) -> None:
