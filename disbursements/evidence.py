@@ -321,12 +321,12 @@ def _may_confirm(attempt: DisbursementRequest, loan: LoanTracking) -> bool:
     that is for a person (rule 7)."""
     is_clear = loan.review_reason in {"", ReviewReason.OUTCOME_UNKNOWN}
     return attempt.failure_reported_at is not None and (
-        (is_clear and not _is_failure_doubted(attempt, loan))
+        (is_clear and not is_failure_doubted(attempt, loan))
         or spoke_of_success(attempt, loan)  # then it is a contradiction
     )
 
 
-def _is_failure_doubted(attempt: DisbursementRequest, loan: LoanTracking) -> bool:
+def is_failure_doubted(attempt: DisbursementRequest, loan: LoanTracking) -> bool:
     """The loan's review may have spoken of another attempt then, and be over since."""
     said = {
         "review": ReviewReason.FAILURE_UNCONFIRMED.value,

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from disbursements.claiming import Claim, is_stale, standing_refusal
+from disbursements.evidence import is_failure_doubted
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
 from disbursements.process import (
@@ -132,6 +133,8 @@ def reclaim(pk: int, shop: Shop) -> Claim | None:
             return None
         if attempt.resolutions.filter(confirmed_at=None, withdrawn_at=None).exists():
             return None  # whoever proposed "not paid" did not know of this send
+        if is_failure_doubted(attempt, loan):
+            return None  # a strange letter called it paid; people, or M-Pesa, settle it
         attempt.partner = partner  # as its clients know it, should it be corrected meanwhile
         _commit_send(attempt, loan, now=now)
         address = open_request(
