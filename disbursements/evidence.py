@@ -461,10 +461,11 @@ def _late_reason(
 def _after_a_success(
     attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
 ) -> str:
-    """A success was spoken of, and now a failure. A person decides, and the shortcode stops; not
-    when only the statement spoke of it, by likeness: the row may be another payment's."""
+    """A success was spoken of, and now a failure. A person decides, and the shortcode stops; only
+    when M-Pesa itself spoke of it, and of this attempt: the statement's row fits by likeness, and
+    what another attempt is in doubt for is no word about this one."""
     message = f"A success was reported, and now: {verdict.reason}"
-    if not _only_the_statement_spoke(attempt, loan):
+    if _has_spoken_of_success(attempt, loan):
         return _contradiction(attempt, loan, message, now=now)
     raise_review_locked(
         loan,
@@ -477,14 +478,16 @@ def _after_a_success(
     return f"a person looks: {message}"
 
 
-def _only_the_statement_spoke(attempt: DisbursementRequest, loan: LoanTracking) -> bool:
+def _has_spoken_of_success(attempt: DisbursementRequest, loan: LoanTracking) -> bool:
+    """Has M-Pesa itself called this attempt paid?"""
     said = loan.events.filter(details__review__in=[each.value for each in OF_A_SUCCESS])
     if attempt.pk in unsettled(loan, said.exclude(actor__in=[UNLISTED, RECONCILE])):
-        return False
+        return True
     rows = loan.events.filter(
         details__disbursement_request_id=attempt.pk, details__has_key="says_paid"
     )
-    return rows.filter(reason=attempt.result_description).exists()
+    is_the_statements = rows.filter(reason=attempt.result_description).exists()
+    return attempt.result_code == SUCCESS_CODE and not is_the_statements
 
 
 def _contradiction(
