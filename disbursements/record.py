@@ -154,6 +154,10 @@ def _look(attempt: DisbursementRequest, loan: LoanDetail) -> bool | None:
     """Find the loan's disbursal in Mifos X: True ours, False for a person, None not there."""
     ours = [each for each in loan.disbursals if is_ours(attempt, each)]
     standing = [each for each in loan.disbursals if not each.is_reversed]
+    if ours and all(each.is_reversed for each in ours) and _is_superseded(attempt):
+        # It was recorded and undone, which is known: what stands there is the later cycle's.
+        complete(attempt, ours[-1])
+        return False
     if any(each not in ours for each in standing):
         _alarm(
             attempt,
@@ -188,6 +192,14 @@ def _close_undone(attempt: DisbursementRequest, undone: Disbursal) -> None:
     told = ReviewReason.UNDONE_AFTER_PAYMENT
     if LoanTracking.objects.filter(pk=attempt.loan_tracking_id, review_reason=told).exists():
         complete(attempt, undone)
+
+
+def _is_superseded(attempt: DisbursementRequest) -> bool:
+    """Has a person opened a later cycle for this loan?"""
+    loan = attempt.loan_tracking
+    return LoanTracking.objects.filter(
+        partner=loan.partner_id, loan_id=loan.loan_id, cycle__gt=loan.cycle
+    ).exists()
 
 
 def is_ours(attempt: DisbursementRequest, disbursal: Disbursal) -> bool:
