@@ -12,6 +12,7 @@ from disbursements.models import (
     OPEN_STATES,
     AttemptStatus,
     DisbursementRequest,
+    ResolutionOutcome,
 )
 from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
 from disbursements.policy import next_automatic_attempt
@@ -177,7 +178,15 @@ def spoke_of_success(attempt: DisbursementRequest, loan: LoanTracking) -> bool:
         attempt.result_code == SUCCESS_CODE
         or loan.review_reason in OF_A_SUCCESS
         or attempt.pk in questioned(loan)
+        or _is_proposed_as_paid(attempt)
     )
+
+
+def _is_proposed_as_paid(attempt: DisbursementRequest) -> bool:
+    """Does one person say so, with the statement in hand, and wait for the second?"""
+    return attempt.resolutions.filter(
+        outcome=ResolutionOutcome.PAID, confirmed_at=None, withdrawn_at=None
+    ).exists()
 
 
 def _paid(
