@@ -36,6 +36,9 @@ _with_receipt = Tuples(
 SUCCESS_CODE = "0"
 UNLISTED = "an unlisted address"
 RECONCILE = "reconcile"
+UNCLEAR = "M-Pesa"
+STOP_NOTHING = (UNLISTED, RECONCILE, UNCLEAR)  # what they say is no contradiction of M-Pesa's own
+STATUS_QUERY = "status query"
 
 
 def promise_of(attempt: DisbursementRequest) -> Promise:
@@ -55,7 +58,7 @@ def apply_verdict(
     """
     with locked_attempt(attempt_pk, savepoint=False) as (attempt, loan):
         if attempt.status in CLOSED_STATES:
-            return _once_closed(attempt, loan, verdict, now=now)
+            return _once_closed(attempt, loan, verdict, asked_at, now=now)
         return _while_open(attempt, loan, verdict, asked_at, now=now)
 
 
@@ -253,7 +256,7 @@ def _dead(
         attempt,
         loan,
         reason=reason,
-        evidence={"proof": "status query", "said": verdict.reason, "code": attempt.result_code},
+        evidence={"proof": STATUS_QUERY, "said": verdict.reason, "code": attempt.result_code},
         now=now,
         actor="M-Pesa",
     )
@@ -435,15 +438,54 @@ def _still_open(
 
 
 def _once_closed(
-    attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
+    attempt: DisbursementRequest,
+    loan: LoanTracking,
+    verdict: Verdict,
+    asked_at: datetime | None,
+    *,
+    now: datetime,
 ) -> str:
     message = contradiction_in(attempt, verdict)
     if message:
         return _contradiction(attempt, loan, message, now=now)
+    if verdict.proof == Proof.OPEN and _may_still_pay(attempt, loan, verdict, asked_at):
+        return _unclear_again(attempt, loan, verdict, now=now)
     is_late_reason = verdict.proof == Proof.REPORTED_FAILED and not attempt.result_code
     if attempt.status == AttemptStatus.FAILED and is_late_reason:
         return _late_reason(attempt, loan, verdict, now=now)
     return f"already {attempt.get_status_display().lower()}; nothing to do"
+
+
+def _may_still_pay(
+    attempt: DisbursementRequest,
+    loan: LoanTracking,
+    verdict: Verdict,
+    asked_at: datetime | None,
+) -> bool:
+    """Does M-Pesa work on a failed attempt, in an answer or by a result that is not final? Beside
+    its own "Cancelled" it is old news: answers come in any order."""
+    if attempt.status != AttemptStatus.FAILED or (asked_at is None) != bool(verdict.code):
+        return False
+    closings = loan.events.filter(
+        disbursement_request_id=attempt.pk, to_status=AttemptStatus.FAILED
+    )
+    return not closings.filter(details__proof=STATUS_QUERY).exists()
+
+
+def _unclear_again(
+    attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
+) -> str:
+    """Unclear beats absent, in whatever order they come: people decide, and nothing stops."""
+    message = f"It was closed as failed, and now: {verdict.reason}"
+    raise_review_locked(
+        loan,
+        ReviewReason.CONTRADICTION,
+        message=message,
+        now=now,
+        actor=UNCLEAR,
+        disbursement_request_id=attempt.pk,
+    )
+    return f"a person looks: {message}"
 
 
 def _late_reason(
@@ -490,7 +532,7 @@ def _after_a_success(
 def _has_spoken_of_success(attempt: DisbursementRequest, loan: LoanTracking) -> bool:
     """Has M-Pesa itself called this attempt paid?"""
     said = loan.events.filter(details__review__in=[each.value for each in OF_A_SUCCESS])
-    if attempt.pk in unsettled(loan, said.exclude(actor__in=[UNLISTED, RECONCILE])):
+    if attempt.pk in unsettled(loan, said.exclude(actor__in=STOP_NOTHING)):
         return True
     rows = loan.events.filter(
         details__disbursement_request_id=attempt.pk, details__has_key="says_paid"
@@ -529,7 +571,7 @@ def _has_stopped(loan: LoanTracking) -> bool:
     if loan.review_reason not in OF_A_SUCCESS:
         return False
     said = loan.events.filter(details__review=ReviewReason.CONTRADICTION.value)
-    return bool(unsettled(loan, said.exclude(actor__in=[UNLISTED, RECONCILE])))
+    return bool(unsettled(loan, said.exclude(actor__in=STOP_NOTHING)))
 
 
 def _doubt(
