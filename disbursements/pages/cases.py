@@ -50,6 +50,7 @@ class Case:
             [(one.attempt_no, one.status, one.result_code) for one in self.attempts],
             self.request and self.request.pk,
             self.proposal and self.proposal.pk,
+            self.questioned and self.questioned.pk,
         ]
         return salted_hmac("loanpoll.seen", repr(facts)).hexdigest()[:16]
 
