@@ -36,6 +36,7 @@ SAFARICOM, STRANGER = "196.201.214.200", "203.0.113.9"
 TIMED_ROOMS = (
     "disbursements.reread",
     "disbursements.shop",
+    "disbursements.ask",
     "disbursements.serve",
     "disbursements.passes",
     "loans.fetch",
