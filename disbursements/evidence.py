@@ -477,12 +477,19 @@ def _unclear_again(
 ) -> str:
     """Unclear beats absent, in whatever order they come: people decide, and nothing stops."""
     message = f"It was closed as failed, and now: {verdict.reason}"
+    return _let_people_look(attempt, loan, message, actor=UNCLEAR, now=now)
+
+
+def _let_people_look(
+    attempt: DisbursementRequest, loan: LoanTracking, message: str, *, actor: str, now: datetime
+) -> str:
+    """A contradiction that stops no shortcode: `actor` is one of those who stop nothing."""
     raise_review_locked(
         loan,
         ReviewReason.CONTRADICTION,
         message=message,
         now=now,
-        actor=UNCLEAR,
+        actor=actor,
         disbursement_request_id=attempt.pk,
     )
     return f"a person looks: {message}"
@@ -518,15 +525,7 @@ def _after_a_success(
     message = f"A success was reported, and now: {verdict.reason}"
     if _has_spoken_of_success(attempt, loan):
         return _contradiction(attempt, loan, message, now=now)
-    raise_review_locked(
-        loan,
-        ReviewReason.CONTRADICTION,
-        message=message,
-        now=now,
-        actor=RECONCILE,
-        disbursement_request_id=attempt.pk,
-    )
-    return f"a person looks: {message}"
+    return _let_people_look(attempt, loan, message, actor=RECONCILE, now=now)
 
 
 def _has_spoken_of_success(attempt: DisbursementRequest, loan: LoanTracking) -> bool:
