@@ -36,8 +36,9 @@ _with_receipt = Tuples(
 SUCCESS_CODE = "0"
 UNLISTED = "an unlisted address"
 RECONCILE = "reconcile"
-UNCLEAR = "M-Pesa"
-STOP_NOTHING = (UNLISTED, RECONCILE, UNCLEAR)  # what they say is no contradiction of M-Pesa's own
+UNCLEAR = "an unclear answer"
+# Actors of a review that stopped no shortcode: M-Pesa itself did not contradict itself.
+STOP_NOTHING = (UNLISTED, RECONCILE, UNCLEAR)
 STATUS_QUERY = "status query"
 
 
@@ -477,19 +478,19 @@ def _unclear_again(
 ) -> str:
     """Unclear beats absent, in whatever order they come: people decide, and nothing stops."""
     message = f"It was closed as failed, and now: {verdict.reason}"
-    return _let_people_look(attempt, loan, message, actor=UNCLEAR, now=now)
+    return _let_people_look(attempt, loan, message, now=now)
 
 
 def _let_people_look(
-    attempt: DisbursementRequest, loan: LoanTracking, message: str, *, actor: str, now: datetime
+    attempt: DisbursementRequest, loan: LoanTracking, message: str, *, now: datetime
 ) -> str:
-    """A contradiction that stops no shortcode: `actor` is one of those who stop nothing."""
+    """Two things do not both hold, and M-Pesa did not say both of this attempt: nothing stops."""
     raise_review_locked(
         loan,
         ReviewReason.CONTRADICTION,
         message=message,
         now=now,
-        actor=actor,
+        actor=UNCLEAR,
         disbursement_request_id=attempt.pk,
     )
     return f"a person looks: {message}"
@@ -525,7 +526,7 @@ def _after_a_success(
     message = f"A success was reported, and now: {verdict.reason}"
     if _has_spoken_of_success(attempt, loan):
         return _contradiction(attempt, loan, message, now=now)
-    return _let_people_look(attempt, loan, message, actor=RECONCILE, now=now)
+    return _let_people_look(attempt, loan, message, now=now)
 
 
 def _has_spoken_of_success(attempt: DisbursementRequest, loan: LoanTracking) -> bool:
