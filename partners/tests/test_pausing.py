@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from io import StringIO
 
 import pytest
@@ -91,13 +92,43 @@ def test_the_commands_pause_and_resume():
     call_command("resume", "--partner", "umoja", *words, stdout=out)
     call_command("resume", "--partner", "umoja", *words, stdout=out)
 
-    assert out.getvalue().splitlines() == [
+    told = [line.partition("; it was")[0] for line in out.getvalue().splitlines()]
+    assert told == [
         "umoja: paused",
         "all partners: paused",
         "all partners: resumed",
         "umoja: resumed",
-        "umoja: was not paused",
+        "umoja: not paused",
     ]
+
+
+def test_the_command_says_what_it_lifted():
+    pause_partner(make_partner(), by="asha", reason="float audit", now=NOW)
+    User.objects.create(username="p.njoroge", is_superuser=True)
+    out = StringIO()
+
+    call_command(
+        *("resume", "--partner", "umoja", "--reason", "over", "--actor", "p.njoroge"), stdout=out
+    )
+
+    assert "resumed; it was paused" in out.getvalue()
+    assert "by asha: float audit" in out.getvalue()
+
+
+def test_the_command_lifts_no_pause_that_came_after_it_looked(monkeypatch):
+    partner = make_partner()
+    pause_partner(partner, by="asha", reason="float audit", now=NOW)
+    User.objects.create(username="p.njoroge", is_superuser=True)
+    monkeypatch.setattr("partners.management.commands.resume.partners_named", lambda _: [partner])
+    Partner.objects.update(paused_at=NOW + timedelta(minutes=1), pause_reason="stolen key")
+    out = StringIO()
+
+    call_command(
+        *("resume", "--partner", "umoja", "--reason", "over", "--actor", "p.njoroge"), stdout=out
+    )
+
+    assert "nothing was done" in out.getvalue()
+    assert Partner.objects.get().is_paused
 
 
 def test_an_unknown_partner_stops_the_command_before_anything_is_done():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -10,8 +12,8 @@ from django.utils import timezone
 from partners.management.actors import user_who_may
 from partners.management.database import DatabaseCommand
 from partners.management.switch import add_switch_arguments, partners_named
-from partners.models import Partner
-from partners.pausing import resume_all, resume_partner
+from partners.models import Partner, PayoutSwitch
+from partners.pausing import payouts_paused, resume_all, resume_partner
 from partners.visibility import is_bound, may_see
 
 SWITCH = "partners.change_payoutswitch"
@@ -28,11 +30,22 @@ class Command(DatabaseCommand):
         now, partners = timezone.now(), partners_named(options["partner"])
         _check(actor, partners, is_all=options["all"])
         if options["all"]:
-            done = resume_all(by=actor, reason=reason, now=now)
-            self.stdout.write(f"all partners: {'resumed' if done else 'were not paused'}")
+            said = _lift(payouts_paused(), partial(resume_all, by=actor, reason=reason, now=now))
+            self.stdout.write(f"all partners: {said}")
         for partner in partners:
-            done = resume_partner(partner, by=actor, reason=reason, now=now)
-            self.stdout.write(f"{partner.slug}: {'resumed' if done else 'was not paused'}")
+            lift = partial(resume_partner, partner, by=actor, reason=reason, now=now)
+            self.stdout.write(f"{partner.slug}: {_lift(partner, lift)}")
+
+
+def _lift(pause: Partner | PayoutSwitch | None, lift: Callable[..., bool]) -> str:
+    """Lift the pause that was read, and say which it was: a graver one may have come since."""
+    if pause is None or pause.paused_at is None:
+        return "not paused"
+    was = f"paused {timezone.localtime(pause.paused_at):%d %b %H:%M} by {pause.paused_by}"
+    why = pause.pause_reason
+    if not lift(paused_at=pause.paused_at):
+        return "changed meanwhile, nothing was done; look, and try again"
+    return f"resumed; it was {was}: {why}"
 
 
 def _check(actor: str, partners: list[Partner], *, is_all: bool) -> None:
