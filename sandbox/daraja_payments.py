@@ -135,14 +135,19 @@ def _decide(world: World, payment: Payment, call: Call) -> BeforeAnswer:
     if truth is not None and truth.effect in ("never_lands", "lands_late"):
         payment.indexed = False
         if truth.effect == "lands_late":
+            late = None if _is_before_answer(plan) else plan  # the answer is over by then
             world.later(
-                truth.seconds, "b2c", payment.ocid, lambda: settle(world, payment, forced, plan)
+                truth.seconds, "b2c", payment.ocid, lambda: settle(world, payment, forced, late)
             )
         return None
-    if plan is not None and plan.outcome == "before_answer":
+    if _is_before_answer(plan):
         return _overtake(world, settle(world, payment, forced, plan))
     world.after(world.options.callback_delay, lambda: settle(world, payment, forced, plan))
     return None
+
+
+def _is_before_answer(plan: Plan | None) -> bool:
+    return plan is not None and plan.outcome == "before_answer"
 
 
 def _overtake(world: World, letters: list[Letter]) -> BeforeAnswer:

@@ -246,6 +246,14 @@ def test_a_callback_can_overtake_the_answer(box, daraja, inbox):
     assert len(inbox.mail) == 1
 
 
+def test_the_callback_of_a_payment_that_lands_late_comes_with_the_landing(box, daraja, inbox):
+    box.add_fault("b2c", "normal", truth="lands_late", seconds=0.05)
+    box.add_fault("callback", "before_answer")
+    daraja.pay("x")
+    assert len(inbox.wait("/result")) == 1
+    box.wait_for_callbacks()
+
+
 def test_a_doubled_callback_comes_twice(box, daraja, inbox):
     box.add_fault("callback", "doubled", params={"copies": 3})
     daraja.pay("x")
