@@ -38,6 +38,8 @@ from partners.models import Partner
 from partners.overlap import overlap
 
 UNSENT_TOO_LONG = "M-Pesa turned it away for a day; asking M-Pesa"
+# Of the loan, and not of the attempt. Another one of these is another approval in Mifos X.
+SAME_LOAN = ("client_id", "product_id", "approved_on", "expected_disbursement_date")
 
 
 def send_due_again(shop: Shop, due: list[int]) -> Iterator[LoanReport]:
@@ -106,14 +108,16 @@ def _was_disbursed(loan: LoanTracking, fresh: FreshLoan) -> bool:
 
 
 def is_as_promised(attempt: DisbursementRequest, fresh: FreshLoan) -> bool:
-    """Does Mifos X still show the loan waiting, with the amount and the phone of this attempt?"""
-    columns = fresh_columns(fresh)
+    """Does Mifos X still show the loan waiting as it was allowed, with the amount and the phone of
+    this attempt?"""
+    columns, loan = fresh_columns(fresh), attempt.loan_tracking
     promised = (attempt.principal, attempt.amount, attempt.msisdn, attempt.currency)
     names = ("loan_amount", "net_disbursal_amount", "phone_number", "currency")
     return (
         fresh.loan.waiting_for_disbursal
         and not columns["mifos_obstacle"]
         and promised == tuple(columns[name] for name in names)
+        and all(getattr(loan, name) == columns[name] for name in SAME_LOAN)
     )
 
 
