@@ -78,7 +78,7 @@ def take_balance(request: MpesaRequest, result: BalanceResult, *, now: datetime)
     needed = next_amount(*place, now=now)
     if needed is not None and result.utility_balance < needed:
         return f"utility account holds KES {result.utility_balance}; the next loan needs {needed}"
-    clear_float_short(*place)
+    clear_float_short(*place, asked_at=request.sent_at, now=now)
     return f"utility account holds KES {result.utility_balance}"
 
 

@@ -129,6 +129,8 @@ def _apply(callback: MpesaCallback, *, now: datetime) -> str:
     if kind in PAYMENT_KINDS | STATUS_KINDS:
         return _apply_to_attempt(callback, request, is_first=is_first, now=now)
     if kind == CallbackKind.BALANCE_RESULT and not callback.is_quarantined:
+        if _came_before(callback):
+            return "the same answer again; the float may have changed since"
         return take_balance(request, read_balance_result(callback.body), now=now)
     return "no balance this time"
 

@@ -113,10 +113,14 @@ def mark_float_short(environment: str, shortcode: str, *, now: datetime) -> bool
     return covered.update(float_short_since=now) == 1
 
 
-def clear_float_short(environment: str, shortcode: str) -> bool:
-    """Forget that the float was short. False when it was not."""
-    short = _rows(environment, shortcode).exclude(float_short_since=None)
-    return short.update(float_short_since=None) == 1
+def clear_float_short(
+    environment: str, shortcode: str, *, asked_at: datetime, now: datetime
+) -> bool:
+    """Forget that the float was short when the balance was asked for. False when it was not, or
+    only since."""
+    known = Q(float_short_since__lte=asked_at)
+    known |= Q(float_short_since__gt=now)  # by a clock that was set back since
+    return _rows(environment, shortcode).filter(known).update(float_short_since=None) == 1
 
 
 def reserve_slot(

@@ -133,7 +133,7 @@ def test_a_gate_holds_every_loan_and_its_end_frees_them(partner):
     decided(partner, gate_for(partner))
     assert hold_of(free) == hold_of(held) == HoldReason.FLOAT_SHORT
 
-    clear_float_short("sandbox", "600000")
+    clear_float_short("sandbox", "600000", asked_at=NOW, now=NOW)
     decided(partner, gate_for(partner))
     assert hold_of(free) == hold_of(held) == ""
 

@@ -77,8 +77,9 @@ def test_a_short_float_keeps_its_first_instant_until_it_is_cleared():
     assert not mark_float_short(*CODE, now=LATER)
     assert shortcode_of(*CODE).float_short_since == NOW
 
-    assert clear_float_short(*CODE)
-    assert not clear_float_short(*CODE)
+    assert not clear_float_short(*CODE, asked_at=NOW - timedelta(seconds=1), now=LATER)
+    assert clear_float_short(*CODE, asked_at=NOW, now=LATER)
+    assert not clear_float_short(*CODE, asked_at=NOW, now=LATER)
     assert shortcode_of(*CODE).float_short_since is None
 
 
