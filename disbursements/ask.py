@@ -13,7 +13,7 @@ from disbursements.claiming import is_stale
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import locked_attempt
 from disbursements.schedule import is_too_late, next_question_at
-from disbursements.sending import doubt, recheck_max_age
+from disbursements.sending import doubt, recheck_max_age, stop_shortcode
 from loans.audit import note_change
 from loans.models import ReviewReason
 from loans.review import raise_review_locked
@@ -26,7 +26,7 @@ from mpesa.client import (
     StatusQuestion,
 )
 from mpesa.models import MpesaRequest, RequestKind
-from mpesa.shortcodes import open_breaker, shortcode_of
+from mpesa.shortcodes import shortcode_of
 from partners.models import Partner
 from partners.overlap import Patience, leave_database, overlap
 
@@ -177,6 +177,8 @@ def _prepare_question(
         ).update(query_count=F("query_count") + 1, next_query_at=next_question_at(attempt, now=now))
         if asked != 1:
             return None
+        # As its client knows it, should it be corrected meanwhile.
+        attempt.partner = Partner.objects.get(pk=attempt.partner_id)
         address = open_request(
             kind=RequestKind.STATUS,
             environment=attempt.mpesa_environment,
@@ -199,7 +201,7 @@ def _not_asked(
 ) -> None:
     MpesaRequest.objects.filter(pk=address.request_id).update(outcome=str(exc)[:300])
     if isinstance(exc, MpesaCredentials):
-        open_breaker(attempt.mpesa_environment, attempt.mpesa_shortcode, cause=str(exc), now=now)
+        stop_shortcode(attempt, exc, now=now)
     soon = now + timedelta(seconds=settings.LOANPOLL_STATUS_QUERY_AFTER)
     DisbursementRequest.objects.filter(pk=attempt.pk, next_query_at__gt=soon).update(
         next_query_at=soon

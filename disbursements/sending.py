@@ -62,7 +62,7 @@ def note_answer(attempt: DisbursementRequest, answer: Answer, *, now: datetime) 
     `attempt` is left as it is committed now, for whoever reports it.
     """
     if isinstance(answer, MpesaCredentials):
-        _stop_shortcode(attempt, answer, now=now)
+        stop_shortcode(attempt, answer, now=now)
     with locked_attempt(attempt.pk) as (current, loan):
         if current.send_count == attempt.send_count:
             _note_on(current, loan, answer, now=now)
@@ -288,10 +288,12 @@ def _by_itself_at(
     return next_automatic_attempt(attempt, code=code, now=now)
 
 
-def _stop_shortcode(
+def stop_shortcode(
     attempt: DisbursementRequest, answer: MpesaCredentials, *, now: datetime
 ) -> None:
+    """Stop the shortcode of an attempt whose credential was refused, if it is still the one in use:
+    `attempt.partner` is as the client knew it."""
     if is_stale(attempt.partner, Partner.objects.get(pk=attempt.partner_id)):
-        return  # it was corrected since the claim, and the breaker may have been reset for it
+        return  # it was corrected meanwhile, and the breaker may have been reset for it
     logger.error("shortcode %s is stopped: %s", attempt.mpesa_shortcode, answer)
     open_breaker(attempt.mpesa_environment, attempt.mpesa_shortcode, cause=str(answer), now=now)
