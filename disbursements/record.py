@@ -397,7 +397,9 @@ def _alarm(attempt: DisbursementRequest, reason: ReviewReason, message: str) -> 
 def _later(attempt: DisbursementRequest, why: str) -> None:
     """Try again after a growing pause; the timeline says why, once for each new reason."""
     _set_next_turn(attempt)
-    with locked_attempt(attempt.pk) as (_, loan):
+    with locked_attempt(attempt.pk) as (current, loan):
+        if current.status != AttemptStatus.PAID:
+            return  # another has recorded it meanwhile
         if loan.error_message != why[:500] and not loan.review_reason:
             note_change(
                 loan,
