@@ -47,6 +47,7 @@ class Case:
         facts = [
             (loan.status, loan.hold_reason, loan.review_reason, loan.currency, loan.phone_number),
             (str(loan.net_disbursal_amount), str(loan.loan_amount), loan.staff_hold),
+            (loan.client_id, loan.product_id, str(loan.approved_on)),
             [(one.attempt_no, one.status, one.result_code) for one in self.attempts],
             self.request and self.request.pk,
             self.proposal and self.proposal.pk,
