@@ -25,7 +25,7 @@ from loans.models import HoldReason, LoanStatus, LoanTracking
 from loans.refresh import DISBURSALS, cancel, take_facts
 from loans.rules import facts_of, rules_of
 from loans.terms import changed_terms, columns_of_client, columns_of_loan
-from mifos.client import Disbursal, MifosError
+from mifos.client import Disbursal, MifosError, MifosRefused
 from mpesa.client import (
     MpesaCredentials,
     MpesaError,
@@ -82,6 +82,11 @@ def pay_loan(pk: int, shop: Shop) -> LoanReport:
         except LoanGone:
             cancel(pk, None, now=shop.now())
             return report_held(loan, "Mifos X no longer knows this loan")
+        except MifosRefused as exc:
+            # Its client is not shown to us: without a hold it would look ready for ever.
+            unseen = Refusal(hold=HoldReason.PHONE_MISSING, message=str(exc))
+            _hold_as_it_is_now(pk, unseen, shop.preflight, now=shop.now())
+            return report_held(loan, str(exc))
         except MifosError as exc:
             shop.note_trouble(exc)
             return report_held(loan, str(exc))

@@ -1,9 +1,9 @@
 """AUDIT 110: a payment is sent again as another loan than the one it was promised for.
 
-Before a send is repeated, Mifos X must still show what was promised: amounts, phone and currency are
-compared. Between two sends the loan's approval may be undone there, its product changed and the loan
-approved anew for the same amount (audit 102): the money then goes out for a product that this lender
-does not enable, before the day it is due, or on an approval that was given for the earlier one.
+Before a send is repeated, Mifos X must still show what was promised: amounts, phone and currency
+are compared. Between two sends the loan's approval may be undone there, its product changed and the
+loan approved anew for the same amount (audit 102): the money then goes out for a product that this
+lender does not enable, before the day it is due, or on an approval given for the earlier one.
 """
 
 from __future__ import annotations

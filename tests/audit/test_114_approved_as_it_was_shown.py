@@ -1,9 +1,9 @@
 """AUDIT 114: a person approves another loan than the page showed.
 
-Audit 102 ends an approval with the product, the client and the approval in Mifos X it was given for.
-While somebody looks at the page of a loan that waits for one, its approval there is undone, the
-product changed and the loan approved anew for the same amount. The open request and all that the
-page's digest covers stay as they were, so what is confirmed is a loan that nobody was shown.
+Audit 102 ends an approval with the product, the client and the approval in Mifos X it was given
+for. While somebody looks at the page of a loan that waits for one, its approval there is undone,
+the product changed and the loan approved anew for the same amount. The open request and all that
+the page's digest covers stay as they were, so what is confirmed is a loan that nobody was shown.
 """
 
 from __future__ import annotations
