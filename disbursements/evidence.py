@@ -13,6 +13,7 @@ from disbursements.models import (
     AttemptStatus,
     DisbursementRequest,
     ResolutionOutcome,
+    ReviewResolution,
 )
 from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
 from disbursements.policy import next_automatic_attempt
@@ -31,6 +32,15 @@ _with_receipt = Tuples(
     lambda: DisbursementRequest.objects.filter(
         partner=Slot("partner"), transaction_receipt=Slot("receipt")
     ).values_list("pk")
+)
+# A failed attempt that was paid after all holds no receipt: what two people said of it does.
+_given_by_people = Tuples(
+    lambda: ReviewResolution.objects.filter(
+        disbursement_request__partner=Slot("partner"),
+        outcome=ResolutionOutcome.PAID,
+        receipt=Slot("receipt"),
+        confirmed_at__isnull=False,
+    ).values_list("disbursement_request_id", "disbursement_request__loan_tracking__loan_id")
 )
 
 SUCCESS_CODE = "0"
@@ -201,7 +211,31 @@ def _paid(
         reason = f"Receipt {verdict.receipt} already belongs to another attempt"
         return _mismatch(attempt, loan, Verdict(proof=Proof.MISMATCH, reason=reason), now=now)
     mark_paid(attempt, loan, verdict, actor="M-Pesa", now=now)
+    _call_if_given_elsewhere(attempt, loan, now=now)
     return verdict.reason
+
+
+def given_elsewhere(attempt: DisbursementRequest, receipt: str) -> list[int]:
+    """Return the loans in Mifos X, but this attempt's, to which two people gave this receipt."""
+    given = _given_by_people.all(partner=attempt.partner_id, receipt=receipt)
+    return [loan_id for pk, loan_id in given if pk != attempt.pk]
+
+
+def _call_if_given_elsewhere(
+    attempt: DisbursementRequest, loan: LoanTracking, *, now: datetime
+) -> None:
+    """M-Pesa proves for this loan what people took for another's payment: that one may be unpaid,
+    and is asked for by nobody any more."""
+    others = given_elsewhere(attempt, attempt.transaction_receipt)
+    if others:
+        raise_review_locked(
+            loan,
+            ReviewReason.BOOKS_DIFFER,
+            message=f"Receipt {attempt.transaction_receipt} pays this loan, and two people gave it "
+            f"to loan {others[0]}: look whether that one was paid",
+            now=now,
+            disbursement_request_id=attempt.pk,
+        )
 
 
 def mark_paid(

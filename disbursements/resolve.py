@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError
 from django.db.models import Q, QuerySet
 
-from disbursements.evidence import mark_paid, spoke_of_success
+from disbursements.evidence import given_elsewhere, mark_paid, spoke_of_success
 from disbursements.models import (
     MONEY_MOVED,
     SETTLEABLE,
@@ -209,17 +209,12 @@ def _paid_refusal(attempt: DisbursementRequest, receipt: str) -> str:
         return "A receipt of ten capital letters and digits is required, such as SGH7K2M9QD."
     if attempt.status in MONEY_MOVED and receipt != attempt.transaction_receipt:
         return f"It is paid already, with receipt {attempt.transaction_receipt}."
+    if attempt.status in MONEY_MOVED:
+        return ""  # proven, whatever people said of another loan
     others = DisbursementRequest.objects.filter(
         partner=attempt.partner_id, transaction_receipt=receipt
     ).exclude(pk=attempt.pk)
-    # A failed attempt that was paid after all holds no receipt: what two people said of it does.
-    said = ReviewResolution.objects.filter(
-        disbursement_request__partner=attempt.partner_id,
-        outcome=ResolutionOutcome.PAID,
-        receipt=receipt,
-        confirmed_at__isnull=False,
-    ).exclude(disbursement_request=attempt.pk)
-    return _taken(receipt) if others.exists() or said.exists() else ""
+    return _taken(receipt) if others.exists() or given_elsewhere(attempt, receipt) else ""
 
 
 def _taken(receipt: str) -> str:
