@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db.models import Q
 
 from disbursements.models import (
     CLOSED_STATES,
@@ -28,19 +29,31 @@ from mpesa.client import DUPLICATE_OR_INTERNAL
 from mpesa.shortcodes import open_breaker
 from prepared.statements import Slot, Tuples
 
+# Another lender may pay from the same shortcode. By the loan's receipt, which has an index.
 _with_receipt = Tuples(
     lambda: DisbursementRequest.objects.filter(
-        partner=Slot("partner"), transaction_receipt=Slot("receipt")
+        Q(partner=Slot("partner"))
+        | Q(mpesa_environment=Slot("environment"), mpesa_shortcode=Slot("shortcode")),
+        loan_tracking__mpesa_receipt_number=Slot("receipt"),
+        transaction_receipt=Slot("receipt"),
     ).values_list("pk")
 )
 # A failed attempt that was paid after all holds no receipt: what two people said of it does.
 _given_by_people = Tuples(
     lambda: ReviewResolution.objects.filter(
-        disbursement_request__partner=Slot("partner"),
+        Q(disbursement_request__partner=Slot("partner"))
+        | Q(
+            disbursement_request__mpesa_environment=Slot("environment"),
+            disbursement_request__mpesa_shortcode=Slot("shortcode"),
+        ),
         outcome=ResolutionOutcome.PAID,
         receipt=Slot("receipt"),
         confirmed_at__isnull=False,
-    ).values_list("disbursement_request_id", "disbursement_request__loan_tracking__loan_id")
+    ).values_list(
+        "disbursement_request_id",
+        "disbursement_request__partner_id",
+        "disbursement_request__loan_tracking__loan_id",
+    )
 )
 
 SUCCESS_CODE = "0"
@@ -206,8 +219,7 @@ def _is_proposed_as_paid(attempt: DisbursementRequest) -> bool:
 def _paid(
     attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
 ) -> str:
-    holders = _with_receipt.all(partner=attempt.partner_id, receipt=verdict.receipt)
-    if any(pk != attempt.pk for (pk,) in holders):
+    if is_held_elsewhere(attempt, verdict.receipt):
         reason = f"Receipt {verdict.receipt} already belongs to another attempt"
         return _mismatch(attempt, loan, Verdict(proof=Proof.MISMATCH, reason=reason), now=now)
     mark_paid(attempt, loan, verdict, actor="M-Pesa", now=now)
@@ -215,10 +227,29 @@ def _paid(
     return verdict.reason
 
 
-def given_elsewhere(attempt: DisbursementRequest, receipt: str) -> list[int]:
-    """Return the loans in Mifos X, but this attempt's, to which two people gave this receipt."""
-    given = _given_by_people.all(partner=attempt.partner_id, receipt=receipt)
-    return [loan_id for pk, loan_id in given if pk != attempt.pk]
+def is_held_elsewhere(attempt: DisbursementRequest, receipt: str) -> bool:
+    """Does another attempt of this lender, or of one that shares its shortcode, hold it? A receipt
+    is one payment of the shortcode's account."""
+    holders = _with_receipt.all(**_account_of(attempt), receipt=receipt)
+    return any(pk != attempt.pk for (pk,) in holders)
+
+
+def given_elsewhere(attempt: DisbursementRequest, receipt: str) -> list[str]:
+    """Return, in words, the loans but this attempt's to which two people gave this receipt."""
+    given = _given_by_people.all(**_account_of(attempt), receipt=receipt)
+    return [
+        f"loan {loan_id}" if partner == attempt.partner_id else "a loan of another lender"
+        for pk, partner, loan_id in given
+        if pk != attempt.pk
+    ]
+
+
+def _account_of(attempt: DisbursementRequest) -> dict[str, object]:
+    return {
+        "partner": attempt.partner_id,
+        "environment": attempt.mpesa_environment,
+        "shortcode": attempt.mpesa_shortcode,
+    }
 
 
 def _call_if_given_elsewhere(
@@ -232,7 +263,7 @@ def _call_if_given_elsewhere(
             loan,
             ReviewReason.BOOKS_DIFFER,
             message=f"Receipt {attempt.transaction_receipt} pays this loan, and two people gave it "
-            f"to loan {others[0]}: look whether that one was paid",
+            f"to {others[0]}: look whether that one was paid",
             now=now,
             disbursement_request_id=attempt.pk,
         )

@@ -9,7 +9,12 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError
 from django.db.models import Q, QuerySet
 
-from disbursements.evidence import given_elsewhere, mark_paid, spoke_of_success
+from disbursements.evidence import (
+    given_elsewhere,
+    is_held_elsewhere,
+    mark_paid,
+    spoke_of_success,
+)
 from disbursements.models import (
     MONEY_MOVED,
     SETTLEABLE,
@@ -211,10 +216,8 @@ def _paid_refusal(attempt: DisbursementRequest, receipt: str) -> str:
         return f"It is paid already, with receipt {attempt.transaction_receipt}."
     if attempt.status in MONEY_MOVED:
         return ""  # proven, whatever people said of another loan
-    others = DisbursementRequest.objects.filter(
-        partner=attempt.partner_id, transaction_receipt=receipt
-    ).exclude(pk=attempt.pk)
-    return _taken(receipt) if others.exists() or given_elsewhere(attempt, receipt) else ""
+    is_taken = is_held_elsewhere(attempt, receipt) or given_elsewhere(attempt, receipt)
+    return _taken(receipt) if is_taken else ""
 
 
 def _taken(receipt: str) -> str:

@@ -62,6 +62,7 @@ def test_a_matching_success_is_paid_and_due_for_the_record(status):
 
 def test_a_receipt_of_another_attempt_proves_nothing():
     first = attempt_in("paid")
+    LoanTracking.objects.update(mpesa_receipt_number=first.transaction_receipt)
     second = make_attempt(make_loan(first.partner, status=LoanStatus.PROCESSING))
 
     said = tell(second, Proof.PAID, receipt=first.transaction_receipt)

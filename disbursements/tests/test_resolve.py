@@ -108,6 +108,7 @@ def test_paid_needs_a_reason_and_a_receipt(changes, why):
 def test_a_receipt_belongs_to_one_loan():
     other = attempt_in(AttemptStatus.PAID)
     DisbursementRequest.objects.update(transaction_receipt=RECEIPT)
+    LoanTracking.objects.update(mpesa_receipt_number=RECEIPT)
     mine = make_attempt(make_loan(other.partner), status=AttemptStatus.UNKNOWN)
 
     with pytest.raises(ResolutionRefused, match="belongs to another loan"):
