@@ -112,9 +112,12 @@ def carry_out(kind: Kind, case: Case, form: ReasonForm, request: HttpRequest) ->
 
 
 def done_before(ticket: Ticket) -> Done:
-    """Return what a second press is told. Of the first, only what has ended is known as done."""
-    if used_ticket(ticket).finished_at is None:
+    """Return what a second press is told: what came of the first, which may have been refused."""
+    first = used_ticket(ticket)
+    if first.finished_at is None:
         return Done(text=UNFINISHED, is_done=False)
+    if refused := next((one for one in first.results if not one["done"]), None):
+        return Done(text=str(refused["text"]), is_done=False)
     return Done(text="That was done already, and only once.", is_done=True)
 
 
