@@ -19,7 +19,7 @@ from mpesa.admin import ReadOnlyAdmin
 from partners import stops
 from partners.access import check_access
 from partners.credentials import CREDENTIAL_COLUMNS
-from partners.forms import PartnerForm, ReasonForm
+from partners.forms import PartnerForm, ProductForm, ReasonForm
 from partners.gateways import NotConfigured
 from partners.models import LoanProductAutoDisbursalConfig, MifosExchange, Partner
 from partners.products import read_products
@@ -38,7 +38,8 @@ else:
 MOST_TESTED_AT_ONCE = 5
 WRITE_ONLY = (*SECRET_COLUMNS, "mpesa_initiator_password", "mpesa_certificate")
 
-IDENTITY = ("name", "slug", "is_active")
+SHOWN = "rules_shown"  # hidden on the page
+IDENTITY = ("name", "slug", "is_active", SHOWN)
 MIFOS = (
     "is_mifos_configured",
     "mifos_auto_disbursement_enabled",
@@ -135,7 +136,7 @@ class PartnerAdmin(_PartnerAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Partner | None = None) -> Any:
         # Whoever may only look gets the columns as plain text: no secret may be among them.
-        hidden = () if self._may_change(request, obj) else (*WRITE_ONLY, "hook_address")
+        hidden = () if self._may_change(request, obj) else (*WRITE_ONLY, SHOWN, "hook_address")
         return [
             (title, {"fields": [name for name in names if name not in hidden]})
             for title, names in SECTIONS.items()
@@ -296,6 +297,7 @@ class PartnerAdmin(_PartnerAdmin):
 @admin.register(LoanProductAutoDisbursalConfig)
 class ProductAdmin(_ProductAdmin):
     partner_path = "partner"
+    form = ProductForm
     list_display = (
         "partner",
         "product_id",
@@ -309,6 +311,12 @@ class ProductAdmin(_ProductAdmin):
     list_filter = ("partner", "enabled", "auto_approve")
     list_select_related: ClassVar = ["partner"]
     search_fields = ("product_name", "=product_id")
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        names = super().get_fields(request, obj)
+        if self.has_change_permission(request, obj):
+            return names
+        return [name for name in names if name != SHOWN]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
         return ("partner", "product_id") if obj else ()

@@ -10,14 +10,18 @@ from django.utils import timezone
 
 from partners.columns import CONTROL
 from partners.credentials import make_credential, paste_credential
-from partners.models import Partner
+from partners.models import LoanProductAutoDisbursalConfig, Partner
 from partners.validation import SECRET_COLUMNS
 
 if TYPE_CHECKING:
-    _PartnerForm = forms.ModelForm[Partner]
+    _SettingsForm = forms.ModelForm[Any]
 else:
-    _PartnerForm = forms.ModelForm
+    _SettingsForm = forms.ModelForm
 
+CHANGED = (
+    "The settings of this partner were changed since this page was opened, and nothing was saved. "
+    "Open it again, look at what is new, and enter your change anew."
+)
 KEEP = "Set. Leave empty to keep."
 NOT_SET = "Not set."
 
@@ -75,7 +79,37 @@ class SecretField(forms.CharField):
             raise forms.ValidationError("Begins or ends with a blank, or holds a line break.")
 
 
-class PartnerForm(_PartnerForm):
+class SettingsForm(_SettingsForm):
+    """Settings that an old page cannot put back: it says which ones it showed, by their date."""
+
+    rules_shown = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is not None:
+            self.initial["rules_shown"] = self.partner().rules_changed_at.isoformat()
+
+    def partner(self) -> Partner:
+        """Return whose settings they are."""
+        raise NotImplementedError
+
+    def clean(self) -> dict[str, Any]:
+        super().clean()
+        if self.cleaned_data.get("rules_shown", "") != self.initial.get("rules_shown", ""):
+            self.add_error(None, CHANGED)
+        return self.cleaned_data
+
+
+class ProductForm(SettingsForm):
+    class Meta:
+        model = LoanProductAutoDisbursalConfig
+        fields: ClassVar = "__all__"
+
+    def partner(self) -> Partner:
+        return Partner.objects.only("rules_changed_at").get(pk=self.instance.partner_id)
+
+
+class PartnerForm(SettingsForm):
     mifos_password = SecretField(label="Mifos password")
     mpesa_consumer_key = SecretField(label="Mpesa consumer key")
     mpesa_consumer_secret = SecretField(label="Mpesa consumer secret")
@@ -106,6 +140,10 @@ class PartnerForm(_PartnerForm):
             if column in self.fields:
                 state = KEEP if getattr(self.instance, column) else NOT_SET
                 self.fields[column].help_text = f"{SECRET_HELP_TEXTS[column]} {state}"
+
+    def partner(self) -> Partner:
+        partner: Partner = self.instance
+        return partner
 
     def clean(self) -> dict[str, Any]:
         super().clean()

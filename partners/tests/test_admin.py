@@ -238,8 +238,9 @@ def test_a_changed_product_touches_the_rules(admin_client, partner):
     before = Partner.objects.get().rules_changed_at
     page = reverse("admin:partners_loanproductautodisbursalconfig_change", args=[product.pk])
 
+    shown = {"rules_shown": before.isoformat()}
     admin_client.post(
-        page, {"product_name": "x", "enabled": "on", "min_amount": "10", "max_amount": "99"}
+        page, shown | {"product_name": "x", "enabled": "on", "min_amount": "10", "max_amount": "99"}
     )
 
     assert partner.products.get().max_amount == 99
