@@ -33,6 +33,10 @@ from loans.review import OF_A_SUCCESS, SETTLED
 from mpesa.models import MpesaCallback
 
 RECEIPT = re.compile(r"[A-Z0-9]{10}")
+RECORD_BY_HAND = (
+    "The attempt stays closed as failed, so it is not recorded by itself: record the payment in "
+    "Mifos X by hand, with its receipt."
+)
 
 
 class ResolutionRefused(Exception):
@@ -156,6 +160,12 @@ def _is_outdated(
     success = Q(details__review__in=[each.value for each in OF_A_SUCCESS])
     later = loan.events.filter(success | Q(details__has_key="says_paid"), id__gt=proposed)
     return later.exists()
+
+
+def is_recorded_by_hand(resolution: ReviewResolution) -> bool:
+    """Was a failed attempt paid after all? Then no pass tells Mifos X of it."""
+    is_failed = resolution.disbursement_request.status == AttemptStatus.FAILED
+    return resolution.outcome == ResolutionOutcome.PAID and is_failed
 
 
 def _letters(attempt: DisbursementRequest, **filters: object) -> QuerySet[MpesaCallback]:

@@ -12,6 +12,7 @@ from disbursements.pages.cases import Case
 from disbursements.pages.standing import Standing, float_words
 from disbursements.pages.tags import attempt_tag
 from disbursements.pages.wording import clock, masked_phone, money, payout, without_phones
+from disbursements.resolve import RECORD_BY_HAND, is_recorded_by_hand
 from loans.models import LoanEvent
 from mpesa.models import MpesaRequest, RequestKind
 
@@ -106,6 +107,8 @@ def _confirmation(case: Case) -> Question:
         ResolutionOutcome.NOT_PAID: "An operator may then pay it again. If M-Pesa did pay, that "
         "pays the client twice.",
     }
+    if proposal and is_recorded_by_hand(proposal):
+        after[ResolutionOutcome.PAID] = RECORD_BY_HAND
     return Question(
         title=f"Confirm: {said}",
         what=f"You confirm, with the M-Pesa statement before you, that {amount} was {said}. "

@@ -18,7 +18,14 @@ from disbursements.pages.actions import OUTCOME_WORDS, Kind
 from disbursements.pages.cases import Case
 from disbursements.pages.wording import money, without_phones
 from disbursements.record import Books, record_one
-from disbursements.resolve import ResolutionRefused, confirm, propose, withdraw
+from disbursements.resolve import (
+    RECORD_BY_HAND,
+    ResolutionRefused,
+    confirm,
+    is_recorded_by_hand,
+    propose,
+    withdraw,
+)
 from disbursements.retry import RetryRefused, retry_loan
 from loans.approvals import ApprovalRefused, approve_loan, decline_loan, request_approval
 from loans.audit import StaleLoan, lock_loan, note_change
@@ -204,6 +211,8 @@ def _confirm(case: Case, order: Order) -> str:
     confirm(case.proposal.pk, by=order.user, now=order.now)
     if order.reason:
         _note_on(case, order, f"Confirmed: {order.reason}")
+    if is_recorded_by_hand(case.proposal):
+        return f"Settled as paid. {RECORD_BY_HAND}"
     if case.proposal.outcome == ResolutionOutcome.PAID:
         return "Settled as paid. Mifos X is told at the next pass, if it does not know yet."
     return "Settled as not paid. An operator may now pay again."

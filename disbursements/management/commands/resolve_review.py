@@ -12,7 +12,13 @@ from django.utils import timezone
 from disbursements.actors import actor_with
 from disbursements.models import DisbursementRequest, ResolutionOutcome
 from disbursements.questioned import attempt_to_settle
-from disbursements.resolve import ResolutionRefused, confirm, propose
+from disbursements.resolve import (
+    RECORD_BY_HAND,
+    ResolutionRefused,
+    confirm,
+    is_recorded_by_hand,
+    propose,
+)
 from partners.management.database import DatabaseCommand
 
 PERMISSION = "disbursements.resolve_disbursementrequest"
@@ -55,8 +61,11 @@ class Command(DatabaseCommand):
                 confirm(proposal.pk, by=second, now=now)
         except ResolutionRefused as exc:
             raise CommandError(str(exc), returncode=1) from exc
+        by_hand = is_recorded_by_hand(proposal)
         said = f"Recorded as {outcome.label.lower()} by {first} and {second}."
-        self.stdout.write(_document(options, outcome) if options["json"] else said)
+        said = f"{said} {RECORD_BY_HAND}" if by_hand else said
+        document = _document(options, outcome) | {"recordByHand": by_hand}
+        self.stdout.write(json.dumps(document, indent=2) if options["json"] else said)
 
 
 def _refuse_contradiction(
@@ -75,12 +84,11 @@ def _refuse_contradiction(
         )
 
 
-def _document(options: dict[str, Any], outcome: ResolutionOutcome) -> str:
-    document = {
+def _document(options: dict[str, Any], outcome: ResolutionOutcome) -> dict[str, Any]:
+    return {
         "schema": "loanpoll.resolve-review/1",
         "success": True,
         "trackingId": options["id"],
         "outcome": outcome.value,
         "actors": [options["actor"], options["second_actor"]],
     }
-    return json.dumps(document, indent=2)
