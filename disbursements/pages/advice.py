@@ -95,12 +95,33 @@ HELD = Advice(
     means="Nothing was sent. The loan waits until the reason above is cleared.",
     do="Clear the reason, in Mifos X or in the partner's settings. The next pass looks again.",
 )
+# A loan that was disbursed before, by us or by hand, or that two people called paid.
+DISBURSED_BEFORE: dict[LoanStatus, Advice] = {
+    LoanStatus.PENDING: Advice(
+        means="The loan was disbursed before and waits again: the client may have the money.",
+        do="Do not pay by hand. An approver decides whether it is paid again.",
+        danger=True,
+    ),
+    LoanStatus.FAILED: Advice(
+        means="The last attempt moved no money, and the loan was disbursed before that: the client "
+        "may have the money.",
+        do="Do not pay by hand. Find out in the history what became of the first payment.",
+        danger=True,
+    ),
+    LoanStatus.CANCELLED: Advice(
+        means="The loan was paid or disbursed already: the client may have the money.",
+        do="Do not pay by hand. If Mifos X does not show the disbursement, record it there.",
+        danger=True,
+    ),
+}
 
 
 def advice_for(facts: LoanFacts) -> Advice:
     """Return what the loan's state means and what to do."""
     if facts.review_reason:
         return OF_REVIEW[ReviewReason(facts.review_reason)]
+    if facts.was_disbursed and facts.status in DISBURSED_BEFORE:
+        return DISBURSED_BEFORE[facts.status]
     match facts.status:
         case LoanStatus.PENDING:
             return _pending(facts)

@@ -10,7 +10,7 @@ from django.utils import timezone
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.pages.tags import attempt_tag, status_tag
 from disbursements.pages.wording import masked_phone, money
-from loans.models import LoanStatus, LoanTracking, ReviewReason
+from loans.models import HoldReason, LoanStatus, LoanTracking, ReviewReason
 
 UNKNOWN = "not known yet"
 NONE = "none"
@@ -76,7 +76,8 @@ def _mifos_state(loan: LoanTracking, attempt: DisbursementRequest | None) -> str
     if attempt and attempt.status == AttemptStatus.COMPLETED:
         return "undone" if loan.review_reason == ReviewReason.UNDONE_AFTER_PAYMENT else "disbursed"
     if loan.status == LoanStatus.CANCELLED:
-        return "no longer waiting"
+        is_told = loan.approval_cause != HoldReason.REOPENED  # else people took it off our list
+        return "no longer waiting" if is_told else UNKNOWN
     return "approved, waiting"
 
 

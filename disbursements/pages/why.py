@@ -109,6 +109,7 @@ class LoanFacts:
     attempt: AttemptFacts | None = None
     gate: str = ""
     next_pass_at: datetime | None = None
+    was_disbursed: bool = False  # by us or by hand: the client may have the money
     is_decided: bool = True  # False: approved, released or changed since its hold was written
 
 
@@ -228,7 +229,10 @@ def _failed(facts: LoanFacts, now: datetime) -> str:
         following = facts.gate
     else:
         following = "An operator decides about a new attempt."
-    return f"{said.rstrip('.')}. No money moved. {following}"
+    moved = (
+        "Disbursed before, and this attempt moved none" if facts.was_disbursed else "No money moved"
+    )
+    return f"{said.rstrip('.')}. {moved}. {following}"
 
 
 def _asked(attempt: AttemptFacts, now: datetime) -> str:
@@ -281,6 +285,7 @@ def facts_of(
         attempt=attempt_facts(attempt) if attempt else None,
         gate=gate,
         next_pass_at=next_pass_at,
+        was_disbursed=loan.approval_cause == HoldReason.REOPENED,
         is_decided=loan.decided_at is not None or bool(loan.staff_hold),
     )
 
