@@ -41,7 +41,7 @@ MOMENT = re.compile(
     r"(?:[0-9]{4}|[0-9]{1,2})[-/.](?:[0-9]{1,2}|[A-Za-z]{3})[-/.][0-9]{2,4}"
     r"(?:[ T]+[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?:\.[0-9]+)?(?: ?[AaPp][Mm])?)?"
 )
-DATE_FORMATS = ("%d-%m-%Y", "%Y-%m-%d", "%d-%b-%Y", "%d-%m-%y")
+DATE_FORMATS = ("%d-%m-%Y", "%Y-%m-%d", "%d-%b-%Y", "%d-%m-%y", "%d-%b-%y")
 TIME_FORMATS = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
 PHONE_SHAPED = re.compile(r"\+?[0-9][0-9*]{6,13}")
 PHONE = re.compile(r"\+?(?:254|0)?[17][0-9]{8}")
@@ -190,18 +190,31 @@ def _clean(cell: str) -> str:
 
 
 def _read_head(statement: Statement, head: Sequence[Sequence[str]]) -> None:
+    for cells in head:
+        if "shortcode" in _label(cells):
+            statement.shortcode = next(iter(re.findall(r"[0-9]{5,7}", " ".join(cells))), "")
+    try:
+        moments = _moments(head)
+    except ValueError:
+        return  # half a period would be worse than none: the rows say which days they are of
+    if len(moments) >= 2:
+        statement.from_at, statement.to_at = min(moments), max(moments)
+
+
+def _label(cells: Sequence[str]) -> str:
+    return re.sub(r"[^a-z]", "", (cells[0] if cells else "").lower())
+
+
+def _moments(head: Sequence[Sequence[str]]) -> list[datetime]:
+    """Return the ends of the period that the head names. Raises ValueError."""
     moments: list[datetime] = []
     for cells in head:
-        label = re.sub(r"[^a-z]", "", (cells[0] if cells else "").lower())
-        rest = " ".join(cells)
-        if "shortcode" in label:
-            statement.shortcode = next(iter(re.findall(r"[0-9]{5,7}", rest)), "")
+        label, rest = _label(cells), " ".join(cells)
         if label.startswith(("from", "start", "timeperiod", "period", "daterange")):
             moments += [moment_of(text) for text in MOMENT.findall(rest)]
         if label.startswith(("to", "end", "timeperiod", "period", "daterange")):
             moments += [_end_of(text) for text in MOMENT.findall(rest)]
-    if len(moments) >= 2:
-        statement.from_at, statement.to_at = min(moments), max(moments)
+    return moments
 
 
 def _end_of(text: str) -> datetime:
@@ -288,7 +301,8 @@ def moment_of(text: str) -> datetime:
     day, _, clock = text.replace("T", " ").strip().partition(" ")
     local = datetime.combine(_parsed(re.sub(r"[/.]", "-", day), DATE_FORMATS), time.min)
     if clock:
-        at = _parsed(re.sub(r"\.[0-9]+", "", clock).strip().upper(), TIME_FORMATS).time()
+        bare = re.sub(r"\.[0-9]+", "", clock).strip().upper()
+        at = _parsed(re.sub(r"(?<=[0-9])(?=[AP]M)", " ", bare), TIME_FORMATS).time()
         local = datetime.combine(local.date(), at)
     return local.replace(tzinfo=NAIROBI).astimezone(UTC)
 
