@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import transaction
 
 from loans.approvals import request_approval
-from loans.audit import EventDraft, chain, lock_loan, note_change
+from loans.audit import EventDraft, StaleLoan, chain, lock_loan, note_change
 from loans.models import HoldReason, LoanEvent, LoanStatus, LoanTracking, ReviewReason
 
 
@@ -51,12 +51,16 @@ def hold_loan(pk: int, *, actor: str, reason: str, now: datetime) -> None:
         )
 
 
-def release_loan(pk: int, *, actor: str, reason: str, now: datetime) -> None:
-    """Let a held loan be judged again by its rules."""
+def release_loan(
+    pk: int, *, actor: str, reason: str, now: datetime, seen: str | None = None
+) -> None:
+    """Let a held loan be judged again by its rules, if its hold is the one `seen` (None = any)."""
     with transaction.atomic():
         loan = _pending(pk, reason)
         if not loan.staff_hold:
             raise HoldRefused(f"Loan {loan.loan_id} is not held by staff.")
+        if seen not in {None, loan.staff_hold}:
+            raise StaleLoan
         note_change(
             loan,
             actor=actor,

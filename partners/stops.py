@@ -54,7 +54,7 @@ def pause_of(partner: Partner) -> Stop:
 
 def resume(partner: Partner, doing: Doing) -> bool:
     """Lift the pause that was shown. False when it was not, or is not there any more."""
-    if doing.shown != pause_of(partner).key:
+    if doing.shown != pause_of(partner).key or not doing.shown:
         return False
     paused_at = partner.paused_at
     return resume_partner(

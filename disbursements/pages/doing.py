@@ -120,7 +120,9 @@ def _hold(case: Case, order: Order) -> str:
 
 
 def _release(case: Case, order: Order) -> str:
-    release_loan(case.loan.pk, actor=order.actor, reason=order.reason, now=order.now)
+    # Only the hold that was compared with the page: it may be another, or one more, by now.
+    seen = case.loan.staff_hold
+    release_loan(case.loan.pk, actor=order.actor, reason=order.reason, now=order.now, seen=seen)
     return f"Released {_amount(case)}. The next pass pays it, if nothing else holds it."
 
 

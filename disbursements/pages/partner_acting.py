@@ -74,6 +74,8 @@ def _pause(standing: Standing, by: str, reason: str, now: datetime) -> bool:
 def _resume(standing: Standing, by: str, reason: str, now: datetime) -> bool:
     # Only the pause that was compared with the page: it may be another, for another reason, by now.
     paused_at = standing.partner.paused_at
+    if paused_at is None:
+        return False
     return resume_partner(standing.partner, by=by, reason=reason, now=now, paused_at=paused_at)
 
 

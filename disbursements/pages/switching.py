@@ -109,6 +109,8 @@ def _carry_out(kind: SwitchKind, reason: str, request: HttpRequest) -> Done:
     paused_now = payouts_paused()
     if kind.is_way_back and ticket.seen != _shown(paused_now):
         return Done(text=CHANGED, is_done=False)
+    if kind.is_way_back and paused_now is None:
+        return Done(text="It was so already.", is_done=True)
     action = use_ticket(ticket, user=user, reason=reason, now=now)
     if action is None:
         return done_before(ticket)
