@@ -49,6 +49,10 @@ PAYOUT_WORDS = ("business payment", "salary payment", "promotion payment", "b2c"
 CHARGE_WORDS = re.compile(r"\bcharges?\b|\bfee for\b")
 REVERSAL_WORDS = re.compile(r"\brevers(al|als|ed|e)\b")
 DONE_WORDS = frozenset({"", "completed", "complete", "success", "successful", "reversed"})
+# It moved no money, or not yet (contracts/mpesa.md 7). Of any other word nobody knows that.
+NOT_DONE = re.compile(
+    r"(?:declin|cancel|expir|fail|reject|pending|initiated|authori[sz]ed|in progress|unsuccess).*"
+)
 
 
 class WrongStatement(Exception):
@@ -248,13 +252,16 @@ def _row(number: int, cells: Mapping[str, str]) -> StatementRow:
     into = amount_of(cells.get("paid_in", ""))
     party = cells.get("party", "") or cells.get("details", "")
     kind = _kind(cells, is_out=bool(out), party=party)
+    status = cells.get("status", "").lower()
+    if status not in DONE_WORDS and not NOT_DONE.fullmatch(status):
+        raise ValueError(f"the status '{status[:30]}' is not known")
     return StatementRow(
         line=number,
         receipt=receipt,
         at=moment_of(cells["at"] or cells.get("initiated_at", "")),
         kind=kind,
         amount=abs(out or into),
-        status=cells.get("status", "").lower(),
+        status=status,
         party=party,
         linked=_linked(cells, own=receipt) if kind == RowKind.REVERSAL else "",
     )
