@@ -14,6 +14,8 @@ def actor_with(username: str, permission: str, *, loan_pk: int) -> User:
     """Return the active user of that name who may do this to this loan. Raises CommandError."""
     user = user_who_may(username, permission)
     known = LoanTracking.objects.filter(pk=loan_pk)
-    if known.exists() and not within_sight(known, user).exists():
+    if not known.exists():
+        raise CommandError(f"There is no loan with id {loan_pk}.", returncode=2)
+    if not within_sight(known, user).exists():
         raise CommandError(f"User '{username}' is bound to other partners.", returncode=2)
     return user

@@ -11,8 +11,8 @@ from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.authentication import SessionAuthentication
-from rest_framework.exceptions import ValidationError
-from rest_framework.pagination import CursorPagination
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -192,6 +192,13 @@ class NewestFirst(CursorPagination):
     max_page_size = 200
     page_size_query_param = "pageSize"
     ordering = "-id"
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        found = super().decode_cursor(request)
+        at = found.position if found else None
+        if at is not None and not (at.isdecimal() and int(at) <= MAX_ID):
+            raise NotFound(self.invalid_cursor_message)
+        return found
 
 
 class MayReadLoans(BasePermission):

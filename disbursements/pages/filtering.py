@@ -16,6 +16,7 @@ from django.utils import timezone
 from disbursements.pages.counting import NEEDS_APPROVAL, NEEDS_REVIEW, WAITS_FOR_FLOAT
 from disbursements.pages.paging import SORTS
 from disbursements.pages.searching import parse
+from disbursements.reconcile.window import day_of
 from loans.models import LoanStatus, LoanTracking
 from partners.models import Partner
 
@@ -235,7 +236,7 @@ def _product(text: str, ignored: list[str]) -> str:
 
 def _day(text: str, ignored: list[str]) -> date | None:
     try:
-        return date.fromisoformat(text) if text else None
+        return day_of(text) if text else None
     except ValueError:
         ignored.append(f"date “{text[:40]}”")
         return None

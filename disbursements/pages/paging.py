@@ -19,12 +19,35 @@ from loans.models import LoanStatus, LoanTracking
 PAGE_SIZE = 50
 
 _WAITING = Q(status__in=[LoanStatus.PENDING, LoanStatus.PROCESSING])
+MOST = 2**63  # beyond it the database knows no id, and no amount
+
+
+def _instant(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None or not 2000 <= at.year < 2100:
+        raise ValueError(text)
+    return at
+
+
+def _amount(text: str) -> Decimal:
+    amount = Decimal(text)
+    if not amount.is_finite() or abs(amount) >= MOST:
+        raise ValueError(text)
+    return amount
+
+
+def _id(text: str) -> int:
+    if not 0 <= int(text) < MOST:
+        raise ValueError(text)
+    return int(text)
+
+
 _READ: dict[str, Callable[[Any], Any]] = {
-    "created_at": lambda text: datetime.fromisoformat(text),
-    "review_since": lambda text: datetime.fromisoformat(text),
-    "payout": Decimal,
+    "created_at": _instant,
+    "review_since": _instant,
+    "payout": _amount,
     "status": str,
-    "id": int,
+    "id": _id,
 }
 
 

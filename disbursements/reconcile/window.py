@@ -48,7 +48,18 @@ def day_named(text: str, *, today: date) -> date:
         case "yesterday":
             return today - timedelta(days=1)
         case other:
-            return date.fromisoformat(other)
+            return day_of(other)
+
+
+def day_of(text: str) -> date:
+    """Return the day written as YYYY-MM-DD, of this century. Raises ValueError.
+
+    Beyond the calendar's ends there is no next day, and no such instant in another zone.
+    """
+    day = date.fromisoformat(text)
+    if not 2000 <= day.year < 2100:
+        raise ValueError(f"{text} is not in this century")
+    return day
 
 
 def moved_at(attempt: DisbursementRequest) -> datetime:

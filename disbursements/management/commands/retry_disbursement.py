@@ -34,8 +34,6 @@ class Command(DatabaseCommand):
                 reason=options["reason"],
                 now=timezone.now(),
             )
-        except LoanTracking.DoesNotExist:
-            raise CommandError(f"There is no loan with id {options['id']}.", returncode=2) from None
         except RetryRefused as exc:
             raise CommandError(str(exc), returncode=1) from exc
         said = f"Loan {loan.loan_id} waits again; the next pass checks and pays it."
