@@ -95,6 +95,12 @@ HELD = Advice(
     means="Nothing was sent. The loan waits until the reason above is cleared.",
     do="Clear the reason, in Mifos X or in the partner's settings. The next pass looks again.",
 )
+HELD_BY_PEOPLE = Advice(
+    means="Loan Poll has sent nothing since. The loan waits for the reason above.",
+    do="Do not pay by hand before you know that reason: the client may have been paid another way. "
+    "An operator releases it.",
+    danger=True,
+)
 # A loan that was disbursed before, by us or by hand, or that two people called paid.
 DISBURSED_BEFORE: dict[LoanStatus, Advice] = {
     LoanStatus.PENDING: Advice(
@@ -152,6 +158,8 @@ def _pending(facts: LoanFacts) -> Advice:
             means="Nothing was sent. This payout needs a person's approval.",
             do="Ask an approver. Nobody may approve his own request.",
         )
+    if facts.hold_reason == HoldReason.HELD_BY_STAFF:
+        return HELD_BY_PEOPLE
     if facts.hold_reason:
         return HELD
     return Advice(

@@ -13,7 +13,7 @@ from disbursements.pages.standing import Standing, float_words
 from disbursements.pages.tags import attempt_tag
 from disbursements.pages.wording import clock, masked_phone, money, payout, without_phones
 from disbursements.resolve import RECORD_BY_HAND, is_recorded_by_hand
-from loans.models import LoanEvent
+from loans.models import HoldReason, LoanEvent
 from mpesa.models import MpesaRequest, RequestKind
 
 
@@ -130,12 +130,21 @@ def _facts(case: Case) -> dict[str, str]:
 def evidence(case: Case, standing: Standing | None, *, now: datetime) -> list[str]:
     """Return what is known that tells whether this is safe."""
     found = [
+        *_of_the_past(case),
         *_of_request(case, now),
         *(_of_attempt(case.attempt, now) if case.attempt else ["Nothing was sent to M-Pesa yet."]),
         *_of_proposal(case, now),
         *_of_float(standing, now),
     ]
     return [without_phones(line) for line in found]
+
+
+def _of_the_past(case: Case) -> Iterator[str]:
+    if case.loan.approval_cause == HoldReason.REOPENED:
+        yield (
+            "This loan was paid or disbursed before, and the client may have the money: see its "
+            "history."
+        )
 
 
 def _of_request(case: Case, now: datetime) -> Iterator[str]:
