@@ -6,15 +6,18 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from axes.utils import reset
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.exceptions import NotRegistered
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.forms import UserChangeForm
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, QuerySet
 from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
@@ -26,15 +29,22 @@ from partners.models import PartnerMembership
 if TYPE_CHECKING:
     _MembershipInline = admin.TabularInline[PartnerMembership, User]
     _MembershipFormSet = BaseInlineFormSet[Any, Any, Any]
+    _UserChangeForm = UserChangeForm[User]
     _UserAdmin = UserAdmin[User]
 else:
     _MembershipInline = admin.TabularInline
     _MembershipFormSet = BaseInlineFormSet
+    _UserChangeForm = UserChangeForm
     _UserAdmin = UserAdmin
 
 # What only a superuser gives: a right that is not in a role, and rights over everything.
 BEYOND_ROLES = ("is_superuser", "user_permissions")
 OWN_RIGHTS = ("is_active", "is_staff", "groups")
+SHOWN = "rights_shown"  # hidden on the page
+CHANGED = (
+    "The rights of this user were changed since this page was opened, and nothing was saved. "
+    "Open it again, look at what is new, and enter your change anew."
+)
 
 for _secret in (TOTPDevice, StaticDevice):
     # Their pages show the secrets that a second factor is made of.
@@ -42,6 +52,30 @@ for _secret in (TOTPDevice, StaticDevice):
         admin.site.unregister(_secret)
 for _plain in (User, Group):
     admin.site.unregister(_plain)
+
+
+def rights_of(user: User) -> str:
+    """Return a digest of what a user may do."""
+    lists = (user.groups, user.user_permissions)
+    facts = [user.is_active, user.is_staff, user.is_superuser]
+    facts += [sorted(one.values_list("pk", flat=True)) for one in lists]
+    return salted_hmac("loanpoll.rights", repr(facts)).hexdigest()[:16]
+
+
+class DeskUserForm(_UserChangeForm):
+    """An old page cannot give back a right: it says which ones it showed."""
+
+    rights_shown = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial[SHOWN] = rights_of(self.instance)
+
+    def clean(self) -> dict[str, Any]:
+        super().clean()
+        if self.cleaned_data.get(SHOWN) != self.initial[SHOWN]:
+            self.add_error(None, CHANGED)
+        return self.cleaned_data
 
 
 class MembershipFormSet(_MembershipFormSet):
@@ -74,6 +108,7 @@ class MembershipInline(_MembershipInline):
 class DeskUserAdmin(_UserAdmin):
     """Nobody widens his own rights, and only a superuser touches a superuser."""
 
+    form = DeskUserForm
     inlines: ClassVar = [MembershipInline]
     list_display = (
         "username",
@@ -91,7 +126,7 @@ class DeskUserAdmin(_UserAdmin):
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         ("Person", {"fields": ("first_name", "last_name", "email")}),
-        ("Rights", {"fields": ("is_active", "is_staff", "groups")}),
+        ("Rights", {"fields": ("is_active", "is_staff", "groups", SHOWN)}),
         ("Beyond the roles", {"fields": BEYOND_ROLES, "classes": ("collapse",)}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
@@ -101,6 +136,15 @@ class DeskUserAdmin(_UserAdmin):
         users: QuerySet[User] = super().get_queryset(request)
         users = users.prefetch_related("groups", "partner_memberships__partner")
         return users.annotate(has_app=Exists(apps))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        sections = super().get_fieldsets(request, obj)
+        if self.has_change_permission(request, obj):
+            return sections
+        return [
+            (title, options | {"fields": [one for one in options["fields"] if one != SHOWN]})
+            for title, options in sections
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         # Who asked for a payout, and who did what, is kept by user name.

@@ -22,6 +22,7 @@ from disbursements.tests.making import (
     make_partner,
     make_product,
 )
+from loanpoll_site.admin import rights_of
 from loanpoll_site.admin_site import PartnerScope
 from loanpoll_site.tests.people import browser_of, make_person
 from loans.models import LoanApproval, LoanTracking
@@ -272,6 +273,7 @@ def user_form(user: User, **changes: Any) -> dict[str, Any]:
         "date_joined_1": f"{joined:%H:%M:%S}",
         "partner_memberships-TOTAL_FORMS": "0",
         "partner_memberships-INITIAL_FORMS": "0",
+        "rights_shown": rights_of(user),
         **changes,
     }
 
