@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from disbursements.models import AttemptStatus
 from disbursements.pages.why import LoanFacts
+from loans.decide import APPROVABLE_HOLDS
 from loans.models import HoldReason, LoanStatus, ReviewReason
 
 
@@ -153,7 +154,7 @@ def _pending(facts: LoanFacts) -> Advice:
             means="Nothing was sent. What held the loan was answered or has changed.",
             do="Nothing to do. The next pass decides anew.",
         )
-    if facts.hold_reason == HoldReason.NEEDS_APPROVAL:
+    if facts.hold_reason in APPROVABLE_HOLDS:
         return Advice(
             means="Nothing was sent. This payout needs a person's approval.",
             do="Ask an approver. Nobody may approve his own request.",

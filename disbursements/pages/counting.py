@@ -11,12 +11,13 @@ from django.db.models import Count, Min, Q, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from loans.decide import APPROVABLE_HOLDS
 from loans.models import HoldReason, LoanStatus, LoanTracking
 
 PAYOUT = Coalesce("net_disbursal_amount", "loan_amount")
 
 NEEDS_REVIEW = ~Q(review_reason="")
-NEEDS_APPROVAL = Q(status=LoanStatus.PENDING, hold_reason=HoldReason.NEEDS_APPROVAL)
+NEEDS_APPROVAL = Q(status=LoanStatus.PENDING, hold_reason__in=sorted(APPROVABLE_HOLDS))
 WAITS_FOR_FLOAT = Q(status=LoanStatus.PENDING, hold_reason=HoldReason.FLOAT_SHORT)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from disbursements.models import AttemptStatus
-from loans.models import HoldReason, LoanStatus, LoanTracking
+from loans.decide import APPROVABLE_HOLDS
+from loans.models import LoanStatus, LoanTracking
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +41,7 @@ def tag_of(loan: LoanTracking) -> Tag:
     """Return the one tag a loan wears. A review overlays every status."""
     if loan.review_reason:
         return REVIEW
-    if loan.status == LoanStatus.PENDING and loan.hold_reason == HoldReason.NEEDS_APPROVAL:
+    if loan.status == LoanStatus.PENDING and loan.hold_reason in APPROVABLE_HOLDS:
         return APPROVAL
     return status_tag(loan)
 
