@@ -27,12 +27,13 @@ from disbursements.pages.scope import User
 from loans.models import LoanEvent, LoanStatus, LoanTracking
 from loans.phones import mask_msisdn, normalise_msisdn
 
-FULL_NUMBER = re.compile(r"(?<![0-9])(?:\+?254|0)[17][0-9]{8}(?![0-9])")
+# In one piece, or with gaps as people write it.
+FULL_NUMBER = re.compile(r"(?<![0-9])(?:\+?254|0)[ -]?[17](?:[ -]?[0-9]){8}(?![0-9])")
 
 
 def without_numbers(text: str) -> str:
     """Return a sentence with the phone numbers in it masked."""
-    return FULL_NUMBER.sub(lambda found: mask_msisdn(found.group()), text)
+    return FULL_NUMBER.sub(lambda found: mask_msisdn(re.sub("[ -]", "", found.group())), text)
 
 
 class Moment(serializers.DateTimeField):
