@@ -57,7 +57,7 @@ for _plain in (User, Group):
 def rights_of(user: User) -> str:
     """Return a digest of what a user may do."""
     lists = (user.groups, user.user_permissions)
-    facts = [user.is_active, user.is_staff, user.is_superuser]
+    facts: list[Any] = [user.is_active, user.is_staff, user.is_superuser]
     facts += [sorted(one.values_list("pk", flat=True)) for one in lists]
     return salted_hmac("loanpoll.rights", repr(facts)).hexdigest()[:16]
 

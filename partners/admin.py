@@ -312,7 +312,9 @@ class ProductAdmin(_ProductAdmin):
     list_select_related: ClassVar = ["partner"]
     search_fields = ("product_name", "=product_id")
 
-    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+    def get_fields(
+        self, request: HttpRequest, obj: LoanProductAutoDisbursalConfig | None = None
+    ) -> Any:
         names = super().get_fields(request, obj)
         if self.has_change_permission(request, obj):
             return names

@@ -196,8 +196,8 @@ class NewestFirst(CursorPagination):
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         found = super().decode_cursor(request)
-        at = found.position if found else None
-        if at is not None and not (at.isdecimal() and int(at) <= MAX_ID):
+        at = str(found.position or "") if found else ""
+        if at and not (at.isdecimal() and int(at) <= MAX_ID):
             raise NotFound(self.invalid_cursor_message)
         return found
 
