@@ -14,7 +14,7 @@ from sandbox.deliveries import Letter
 from sandbox.ledger import Payment, Shortcode
 from sandbox.scenarios import scenario_for
 from sandbox.settlement import payment_facts, settle
-from sandbox.state import World
+from sandbox.state import Plan, World
 
 BeforeAnswer = Callable[[], Awaitable[None]] | None
 COMMANDS = frozenset({"BusinessPayment", "SalaryPayment", "PromotionPayment"})
