@@ -32,6 +32,7 @@ _note_balance = Update(
     utility_balance=Slot("utility"),
     utility_balance_at=Slot("now"),
 )
+LONGEST_CAUSE = 300
 _slot_doors: dict[tuple[str, str], threading.Lock] = {}
 
 
@@ -54,20 +55,28 @@ def open_breaker(
     now: datetime,
     is_credential_refused: bool = True,
 ) -> bool:
-    """Stop all sends from a shortcode. False when it was stopped already: the first cause stays,
-    but for a refused credential, which whoever resets the breaker must know of.
+    """Stop all sends from a shortcode. False when it was stopped already: then this cause stands
+    beside the first, for whoever resets the breaker must know of both.
 
     With `is_credential_refused` no questions are asked either: each further try feeds the lock of
     the operator (contracts/mpesa.md 4).
     """
-    shortcode_of(environment, shortcode)
     refused = {"is_credential_refused": True} if is_credential_refused else {}
-    if is_credential_refused:
-        trusted = _rows(environment, shortcode).filter(is_credential_refused=False)
-        trusted.update(**refused, breaker_cause=cause[:300])
-    closed = _rows(environment, shortcode).filter(breaker_opened_at=None)
-    # The refusal once more: somebody may have reset the breaker, and it with it, in between.
-    return closed.update(breaker_opened_at=now, breaker_cause=cause[:300], **refused) == 1
+    while True:  # somebody may reset it, or stop it, between the look and the writing
+        row = shortcode_of(environment, shortcode)
+        if row.breaker_opened_at is None:
+            changes = {"breaker_opened_at": now, "breaker_cause": cause[:LONGEST_CAUSE], **refused}
+        else:
+            changes = {"breaker_cause": _both_causes(row.breaker_cause, cause), **refused}
+        as_seen = _rows(environment, shortcode).filter(
+            breaker_opened_at=row.breaker_opened_at, breaker_cause=row.breaker_cause
+        )
+        if as_seen.update(**changes) == 1:
+            return row.breaker_opened_at is None
+
+
+def _both_causes(first: str, other: str) -> str:
+    return first if other in first else f"{first}; also: {other}"[:LONGEST_CAUSE]
 
 
 def is_stopped(environment: str, shortcode: str) -> bool:
