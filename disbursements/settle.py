@@ -206,7 +206,11 @@ def _apply_answer(
     if verdict.proof == Proof.NOT_FOUND and not is_first:
         return "the same answer again; one question counts once"
     outcome = apply_verdict(attempt.pk, verdict, asked_at=request.sent_at, now=now)
-    if meaning_of(result.code).stops_shortcode and not _came_before(callback):
+    if (
+        meaning_of(result.code).stops_shortcode
+        and not _came_before(callback)
+        and not _is_of_an_old_credential(attempt, request.sent_at)
+    ):
         # The question's credential is the payment's: each further try feeds its lock (rule 12).
         # After the loan, as every other writer does: the other order would deadlock.
         _stop(attempt.mpesa_environment, attempt.mpesa_shortcode, result.code, now=now)
@@ -243,8 +247,14 @@ def _note_on_shortcode(
         note_balance(*place, utility=result.utility_balance, now=now)
     if result.code == FLOAT_SHORT_CODE:
         mark_float_short(*place, now=now)
-    if meaning.stops_shortcode:
+    if meaning.stops_shortcode and not _is_of_an_old_credential(attempt, attempt.last_sent_at):
         _stop(*place, result.code, now=now)
+
+
+def _is_of_an_old_credential(attempt: DisbursementRequest, sent_at: datetime | None) -> bool:
+    """Was it sent before the credential was corrected? The shortcode may have been let go since."""
+    set_at = attempt.partner.mpesa_credential_set_at
+    return set_at is not None and sent_at is not None and sent_at < set_at
 
 
 def _stop(environment: str, shortcode: str, code: str, *, now: datetime) -> None:
