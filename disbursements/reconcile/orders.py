@@ -36,7 +36,8 @@ def order_from(
     shortcode = ""
     if statement is not None:
         shortcode = _shortcode_of(statement, chosen, are_named=bool(partners))
-        chosen = _of_shortcode(chosen, shortcode)
+        # It speaks of all lenders of its shortcode, whoever was named.
+        chosen = _of_shortcode(_together(chosen, _chosen(())), shortcode)
     return Order(
         partners=tuple(chosen),
         window=_window(day, first, last, statement, today=today),
@@ -56,6 +57,11 @@ def _chosen(slugs: Sequence[str]) -> list[Partner]:
     )
     serving = Q(is_active=True) | Q(Exists(unfinished))
     return list(partners.filter(serving, is_mifos_configured=True))
+
+
+def _together(named: list[Partner], others: list[Partner]) -> list[Partner]:
+    by_slug = {partner.slug: partner for partner in [*named, *others]}
+    return [by_slug[slug] for slug in sorted(by_slug)]
 
 
 def _shortcode_of(statement: Statement, partners: list[Partner], *, are_named: bool) -> str:
