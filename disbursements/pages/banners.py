@@ -75,6 +75,8 @@ def _error(standing: Standing) -> str:
     at = f" at {clock(partner.last_error_at, now=standing.now)}" if partner.last_error_at else ""
     read = f"Last good poll: {poll_words(standing)}."
     error = without_phones(partner.last_error.rstrip("."))
+    if standing.is_read_in_part:
+        return f"{partner.name}: {error}."
     return f"{partner.name} could not be read{at}. {error}. {read}"
 
 

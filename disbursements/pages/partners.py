@@ -154,6 +154,8 @@ def sentence(standing: Standing) -> str:
     partner = standing.partner
     if not partner.is_active:
         return "Not active: it is not polled and nothing is paid."
+    if standing.is_read_in_part:
+        return without_phones(partner.last_error)
     if partner.last_error:
         at = partner.last_error_at
         when = f" at {clock(at, now=standing.now)}" if at else ""

@@ -64,6 +64,12 @@ class Standing:
         return ""
 
     @property
+    def is_read_in_part(self) -> bool:
+        """Was the list read, but for some loans that cannot be?"""
+        read_at, error_at = self.partner.last_poll_succeeded_at, self.partner.last_error_at
+        return bool(self.partner.last_error and read_at and error_at and read_at >= error_at)
+
+    @property
     def next_pass_at(self) -> datetime | None:
         """When the next poll is due, if polls are running."""
         if self.partner.last_polled_at is None or self.state != PollState.UP:
