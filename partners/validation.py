@@ -79,6 +79,7 @@ def check_partner(partner: Partner) -> None:
     _raise_all(
         [
             *_identity_problems(partner),
+            *_tenant_problems(partner),
             *_twin_problems(partner),
             *_mifos_problems(partner),
             *_mpesa_problems(partner),
@@ -121,6 +122,21 @@ def _identity_problems(partner: Partner) -> Problems:
             column,
             "cannot change while payments of this partner are open. "
             "Pause the partner, wait until none is in progress, then change it",
+        )
+
+
+def _tenant_problems(partner: Partner) -> Problems:
+    """Each tenant counts its loans from 1: those of another would be taken for the known ones. A
+    host may get another name; that it is the same Mifos X, nobody can see from here."""
+    if partner.pk is None:
+        return
+    stored = type(partner).objects.filter(pk=partner.pk).values_list("mifos_tenant_id", flat=True)
+    is_moved = (stored.first() or "").lower() != partner.mifos_tenant_id.lower()
+    if is_moved and partner.loans.exists():
+        yield (
+            "mifos_tenant_id",
+            "cannot change once loans of this tenant are known: loans of another have the same "
+            "numbers. Switch this partner off, and make a new one for the other tenant",
         )
 
 
