@@ -13,6 +13,8 @@ from loans.decide import APPROVABLE_HOLDS
 from loans.models import ApprovalState, LoanApproval, LoanStatus, LoanTracking
 from loans.phones import mask_msisdn
 
+DECLINED_BY = "Declined by "  # and the name, at the head of the hold that it is
+
 
 class ApprovalRefused(Exception):
     """The approval cannot be given. The text says why, for staff."""
@@ -93,7 +95,7 @@ def _answer(
         LoanApproval.objects.filter(pk=request.pk, state=ApprovalState.REQUESTED).update(
             state=state, decided_by=by, decided_at=now, reason=reason[:500]
         )
-        declined = {"staff_hold": f"Declined by {by.get_username()}: {reason}"[:300]}
+        declined = {"staff_hold": f"{DECLINED_BY}{by.get_username()}: {reason}"[:300]}
         note_change(
             loan,
             actor=by.get_username(),

@@ -5,10 +5,27 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Q
 
-from loans.approvals import request_approval
+from loans.approvals import DECLINED_BY, request_approval
 from loans.audit import EventDraft, StaleLoan, chain, lock_loan, note_change
 from loans.models import HoldReason, LoanEvent, LoanStatus, LoanTracking, ReviewReason
+
+HELD_BY = "Held by "
+BY_PEOPLE = (HELD_BY, DECLINED_BY)  # how a hold begins that a person made
+# Held by the system for a person: nobody knows of it but who is told.
+HELD_FOR_A_PERSON = (
+    Q(status=LoanStatus.PENDING, hold_reason=HoldReason.HELD_BY_STAFF)
+    & ~Q(staff_hold="")
+    & ~Q(staff_hold__startswith=HELD_BY)
+    & ~Q(staff_hold__startswith=DECLINED_BY)
+)
+
+
+def is_held_for_a_person(loan: LoanTracking) -> bool:
+    """What HELD_FOR_A_PERSON asks the database, of a row that was read."""
+    is_held = loan.status == LoanStatus.PENDING and loan.hold_reason == HoldReason.HELD_BY_STAFF
+    return is_held and bool(loan.staff_hold) and not loan.staff_hold.startswith(BY_PEOPLE)
 
 
 class HoldRefused(Exception):
@@ -37,7 +54,7 @@ def hold_loan(pk: int, *, actor: str, reason: str, now: datetime) -> None:
     """Keep a pending loan from being paid until it is released."""
     with transaction.atomic():
         loan = _pending(pk, reason)
-        text = f"Held by {actor}: {reason}"[:300]
+        text = f"{HELD_BY}{actor}: {reason}"[:300]
         note_change(
             loan,
             actor=actor,

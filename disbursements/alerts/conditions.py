@@ -13,6 +13,7 @@ from django.utils import timezone
 from disbursements.models import AlertKind, ApiKey
 from disbursements.pages.wording import money, without_phones
 from disbursements.reconcile.follow_up import ACTOR as RECONCILE
+from loans.holding import HELD_FOR_A_PERSON
 from loans.models import LoanTracking, ReviewReason
 from mpesa.models import MpesaEnvironment, Shortcode
 from partners.access import CREDENTIAL_END, CREDENTIAL_WARN
@@ -49,6 +50,7 @@ def review_standing(now: datetime) -> list[Condition]:
             _payout_stop(),
             _shortcodes(partners),
             _loans(),
+            _held(),
             chain.from_iterable(_partner(partner, now) for partner in partners),
             _api_keys(now),
         )
@@ -113,6 +115,20 @@ def _loans() -> Iterator[Condition]:
             about=_line(partner),
             text=str(words.get(reason, reason)),
             mark=f"{_stamp(since)} {reason}",
+            loan_id=loan_id,
+        )
+
+
+def _held() -> Iterator[Condition]:
+    """What the system holds for a person, which no review can say: the loan has no attempt."""
+    held = LoanTracking.objects.filter(HELD_FOR_A_PERSON).order_by("id")
+    rows = held.values_list("pk", "loan_id", "partner__name", "staff_hold")
+    for pk, loan_id, partner, why in rows.iterator():
+        yield Condition(
+            kind=AlertKind.LOAN_REVIEW,
+            key=f"loan_held:{pk}",
+            about=_line(partner),
+            text=f"held for a person: {_line(why)}",
             loan_id=loan_id,
         )
 

@@ -12,12 +12,16 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from loans.decide import APPROVABLE_HOLDS
+from loans.holding import HELD_FOR_A_PERSON
 from loans.models import HoldReason, LoanStatus, LoanTracking
 
 PAYOUT = Coalesce("net_disbursal_amount", "loan_amount")
 
 NEEDS_REVIEW = ~Q(review_reason="")
-NEEDS_APPROVAL = Q(status=LoanStatus.PENDING, hold_reason__in=sorted(APPROVABLE_HOLDS))
+# Or for somebody to release what the system holds for a person.
+NEEDS_APPROVAL = (
+    Q(status=LoanStatus.PENDING, hold_reason__in=sorted(APPROVABLE_HOLDS)) | HELD_FOR_A_PERSON
+)
 WAITS_FOR_FLOAT = Q(status=LoanStatus.PENDING, hold_reason=HoldReason.FLOAT_SHORT)
 
 

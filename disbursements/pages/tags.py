@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from disbursements.models import AttemptStatus
 from loans.decide import APPROVABLE_HOLDS
+from loans.holding import is_held_for_a_person
 from loans.models import LoanStatus, LoanTracking
 
 
@@ -19,6 +20,7 @@ class Tag:
 
 
 REVIEW = Tag(text="Needs review", tone="review", icon="triangle")
+PERSON = Tag(text="Needs a person", tone="approval", icon="hand")
 APPROVAL = Tag(text="Needs approval", tone="approval", icon="hand")
 OF_STATUS = {
     LoanStatus.PENDING: Tag(text="Pending", tone="pending", icon="clock"),
@@ -43,6 +45,8 @@ def tag_of(loan: LoanTracking) -> Tag:
         return REVIEW
     if loan.status == LoanStatus.PENDING and loan.hold_reason in APPROVABLE_HOLDS:
         return APPROVAL
+    if is_held_for_a_person(loan):
+        return PERSON
     return status_tag(loan)
 
 
