@@ -8,8 +8,8 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import Q
 
+from disbursements.absence import is_failure_doubted
 from disbursements.claiming import Claim, is_stale, standing_refusal
-from disbursements.evidence import is_failure_doubted
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
 from disbursements.process import (

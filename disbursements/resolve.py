@@ -9,12 +9,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError
 from django.db.models import Q, QuerySet
 
-from disbursements.evidence import (
-    given_elsewhere,
-    is_held_elsewhere,
-    mark_paid,
-    spoke_of_success,
-)
+from disbursements.contradictions import spoke_of_success
 from disbursements.models import (
     MONEY_MOVED,
     SETTLEABLE,
@@ -24,7 +19,9 @@ from disbursements.models import (
     ReviewResolution,
 )
 from disbursements.moves import locked_attempt
+from disbursements.outcomes import mark_paid
 from disbursements.questioned import questioned
+from disbursements.receipts import given_elsewhere, is_held_elsewhere
 from disbursements.sending import fail
 from disbursements.verdicts import Proof, Verdict
 from loans.audit import EventDraft, move_loan, note_change

@@ -5,6 +5,7 @@ from __future__ import annotations
 from campaigns.mutants.patching import Edit, Mutant, prop, scenario
 
 EVIDENCE = "disbursements/evidence.py"
+ABSENCE = "disbursements/absence.py"
 VERDICTS = "disbursements/verdicts.py"
 SETTLE = "disbursements/settle.py"
 RESULTS = "mpesa/results.py"
@@ -17,8 +18,8 @@ EVIDENCE_MUTANTS = (
         (
             Edit(
                 EVIDENCE,
-                "            return _reported_failed(attempt, loan, verdict, now=now)\n",
-                "            return _dead(attempt, loan, verdict, now=now)\n",
+                "            return outcomes.reported_failed(attempt, loan, verdict, now=now)\n",
+                "            return outcomes.dead(attempt, loan, verdict, now=now)\n",
             ),
         ),
         scenario("a_failure_alone_opens_nothing"),
@@ -29,7 +30,7 @@ EVIDENCE_MUTANTS = (
         "2033 closes the attempt",
         (
             Edit(
-                EVIDENCE,
+                ABSENCE,
                 "    if _may_confirm(attempt, loan) and "
                 "_not_found_confirms_from(attempt) <= asked_at:\n",
                 "    if True:\n",
@@ -49,7 +50,7 @@ EVIDENCE_MUTANTS = (
             ),
             Edit(  # the second rule that would stop it
                 EVIDENCE,
-                "Proof.REPORTED_FAILED if spoke_of_success(attempt, loan):",
+                "Proof.REPORTED_FAILED if contradictions.spoke_of_success(attempt, loan):",
                 "Proof.REPORTED_FAILED if not attempt.pk:",
             ),
         ),

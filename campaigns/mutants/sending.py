@@ -277,7 +277,7 @@ SENDING_MUTANTS = (
         "an id that is a duplicate and not found is sent until the day is over",
         (
             Edit(
-                "disbursements/evidence.py",
+                "disbursements/absence.py",
                 "    if attempt.result_code == DUPLICATE_OR_INTERNAL:\n",
                 "    if False:\n",
             ),

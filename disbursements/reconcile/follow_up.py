@@ -11,7 +11,8 @@ from django.db import transaction
 from django.db.models import Q
 
 from disbursements.claiming import call_person
-from disbursements.evidence import RECONCILE, ask_soon, heed_statement
+from disbursements.contradictions import RECONCILE
+from disbursements.evidence import ask_soon, heed_statement
 from disbursements.models import (
     MONEY_MOVED,
     AttemptStatus,

@@ -15,9 +15,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from disbursements.claiming import Claim, Terms, claim
-from disbursements.evidence import mark_paid
 from disbursements.models import DisbursementRequest, TriggeredBy
 from disbursements.moves import locked_attempt
+from disbursements.outcomes import mark_paid
 from disbursements.record import complete
 from disbursements.sending import note_answer
 from disbursements.tests.making import make_loan, make_receipt

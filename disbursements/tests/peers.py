@@ -119,6 +119,7 @@ class FakeMifos:
     on: date = field(default_factory=timezone.localdate)
     days: Any = EVERY_DAY
     orders: list[Any] = field(default_factory=list)
+    unreadable_rows: tuple[str, ...] = ()
     reads: int = 0
 
     def know(self, loan: LoanTracking, **changes: Any) -> None:

@@ -59,20 +59,21 @@ def test_a_refusal_that_comes_after_the_look_is_not_reset(
     assert is_stopped(*PLACE)
 
 
-def test_a_reset_between_the_statements_of_a_stop_does_not_hide_the_refusal() -> None:
+def test_a_reset_in_the_middle_of_a_stop_does_not_hide_the_refusal() -> None:
     partner = make_partner()
     contradicts()
     resets: list[bool] = []
 
-    def reset_after_the_first(execute: Any, sql: str, *call: Any) -> Any:
-        answer = execute(sql, *call)
+    def reset_before_the_first(execute: Any, sql: str, *call: Any) -> Any:
         if sql.startswith("UPDATE") and not resets:
             resets.append(True)
             reset_breaker(*PLACE)
-        return answer
+        return execute(sql, *call)
 
-    with connection.execute_wrapper(reset_after_the_first):
+    with connection.execute_wrapper(reset_before_the_first):
         refuse()
+
+    assert resets
 
     assert is_stopped(*PLACE)
     assert not may_ask(partner)

@@ -12,7 +12,8 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from disbursements.evidence import UNLISTED, apply_verdict
+from disbursements.contradictions import UNLISTED
+from disbursements.evidence import apply_verdict
 from disbursements.models import AttemptStatus
 from disbursements.tests.making import make_attempt, make_loan
 from loans.models import LoanStatus, LoanTracking, ReviewReason

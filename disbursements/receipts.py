@@ -1,0 +1,64 @@
+"""One receipt is one payment of one shortcode: it settles one loan of all its lenders."""
+
+from __future__ import annotations
+
+from django.db.models import Q
+
+from disbursements.models import (
+    DisbursementRequest,
+    ResolutionOutcome,
+    ReviewResolution,
+)
+from prepared.statements import Slot, Tuples
+
+# Another lender may pay from the same shortcode. By the loan's receipt, which has an index.
+_with_receipt = Tuples(
+    lambda: DisbursementRequest.objects.filter(
+        Q(partner=Slot("partner"))
+        | Q(mpesa_environment=Slot("environment"), mpesa_shortcode=Slot("shortcode")),
+        loan_tracking__mpesa_receipt_number=Slot("receipt"),
+        transaction_receipt=Slot("receipt"),
+    ).values_list("pk")
+)
+# A failed attempt that was paid after all holds no receipt: what two people said of it does.
+_given_by_people = Tuples(
+    lambda: ReviewResolution.objects.filter(
+        Q(disbursement_request__partner=Slot("partner"))
+        | Q(
+            disbursement_request__mpesa_environment=Slot("environment"),
+            disbursement_request__mpesa_shortcode=Slot("shortcode"),
+        ),
+        outcome=ResolutionOutcome.PAID,
+        receipt=Slot("receipt"),
+        confirmed_at__isnull=False,
+    ).values_list(
+        "disbursement_request_id",
+        "disbursement_request__partner_id",
+        "disbursement_request__loan_tracking__loan_id",
+    )
+)
+
+
+def is_held_elsewhere(attempt: DisbursementRequest, receipt: str) -> bool:
+    """Does another attempt of this lender, or of one that shares its shortcode, hold it? A receipt
+    is one payment of the shortcode's account."""
+    holders = _with_receipt.all(**_account_of(attempt), receipt=receipt)
+    return any(pk != attempt.pk for (pk,) in holders)
+
+
+def given_elsewhere(attempt: DisbursementRequest, receipt: str) -> list[str]:
+    """Return, in words, the loans but this attempt's to which two people gave this receipt."""
+    given = _given_by_people.all(**_account_of(attempt), receipt=receipt)
+    return [
+        f"loan {loan_id}" if partner == attempt.partner_id else "a loan of another lender"
+        for pk, partner, loan_id in given
+        if pk != attempt.pk
+    ]
+
+
+def _account_of(attempt: DisbursementRequest) -> dict[str, object]:
+    return {
+        "partner": attempt.partner_id,
+        "environment": attempt.mpesa_environment,
+        "shortcode": attempt.mpesa_shortcode,
+    }
