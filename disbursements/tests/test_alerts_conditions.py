@@ -181,5 +181,5 @@ def test_the_look_costs_the_same_statements_however_much_is_wrong(django_assert_
         )
     mark_float_short(*SANDBOX, now=NOW)
 
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         assert len(found()) == 16

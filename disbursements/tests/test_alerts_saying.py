@@ -555,7 +555,7 @@ def test_a_look_costs_the_same_statements_however_many_loans_are_known(
         make_loan(partner, review_reason="outcome_unknown")
     say_changes(NOW)
 
-    with django_assert_max_num_queries(7):  # five of the look, the book, the claim
+    with django_assert_max_num_queries(8):  # six of the look, the book, the claim
         say_changes(LATER)
     assert len(by_mail) == 1
 
