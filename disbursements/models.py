@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.conf import settings
@@ -179,6 +180,15 @@ class DisbursementRequest(models.Model):
 
     def __str__(self) -> str:
         return self.originator_conversation_id
+
+    @property
+    def money_moved_at(self) -> datetime | None:
+        """When M-Pesa says that the money moved. Where it did not say (two people settled it, and
+        our own time stands there), when it was sent: money leaves then, or within minutes."""
+        told = self.transaction_completed_at
+        if self.paid_at is None or told not in {None, self.paid_at}:
+            return told
+        return self.last_sent_at or self.paid_at
 
 
 class ResolutionOutcome(models.TextChoices):

@@ -288,7 +288,7 @@ def _order(attempt: DisbursementRequest, loan: LoanDetail, books: Books) -> Disb
     if attempt.record_date is None:
         on = _disbursed_on(attempt, loan, business_date=books.today())
         note_on_attempt(attempt, record_date=on)
-    paid_on = timezone.localdate(attempt.transaction_completed_at or attempt.paid_at)
+    paid_on = timezone.localdate(attempt.money_moved_at)
     return DisburseOrder(
         loan_id=attempt.loan_tracking.loan_id,
         principal=attempt.principal,
@@ -310,7 +310,7 @@ def _order(attempt: DisbursementRequest, loan: LoanDetail, books: Books) -> Disb
 
 def _disbursed_on(attempt: DisbursementRequest, loan: LoanDetail, *, business_date: date) -> date:
     """The day M-Pesa paid, unless Mifos X's calendar is behind it or approved the loan later."""
-    paid_on = timezone.localdate(attempt.transaction_completed_at or attempt.paid_at)
+    paid_on = timezone.localdate(attempt.money_moved_at)
     return max(min(paid_on, business_date), loan.approved_on or date.min)
 
 

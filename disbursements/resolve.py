@@ -246,12 +246,7 @@ def _settle(
             _never_again(loan, f"{reason} (receipt {resolution.receipt})", actors, now=now)
     elif resolution.outcome == ResolutionOutcome.PAID:
         _review_done(loan, actors=actors, reason=reason, now=now)
-        verdict = Verdict(
-            proof=Proof.PAID,
-            reason=reason,
-            receipt=resolution.receipt,
-            completed_at=attempt.last_sent_at,  # people say that it was paid, M-Pesa alone when
-        )
+        verdict = Verdict(proof=Proof.PAID, reason=reason, receipt=resolution.receipt)
         mark_paid(attempt, loan, verdict, actor=actors, now=now)
     else:
         evidence: dict[str, object] = {"proof": "two people", "resolution": resolution.pk}

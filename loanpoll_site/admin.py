@@ -73,7 +73,8 @@ class DeskUserForm(_UserChangeForm):
 
     def clean(self) -> dict[str, Any]:
         super().clean()
-        if self.cleaned_data.get(SHOWN) != self.initial[SHOWN]:
+        shown = self.cleaned_data.get(SHOWN)  # a program that posts shows nothing
+        if shown and shown != self.initial[SHOWN]:
             self.add_error(None, CHANGED)
         return self.cleaned_data
 

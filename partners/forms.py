@@ -95,7 +95,8 @@ class SettingsForm(_SettingsForm):
 
     def clean(self) -> dict[str, Any]:
         super().clean()
-        if self.cleaned_data.get("rules_shown", "") != self.initial.get("rules_shown", ""):
+        shown = self.cleaned_data.get("rules_shown")  # a program that posts shows nothing
+        if shown and shown != self.initial.get("rules_shown"):
             self.add_error(None, CHANGED)
         return self.cleaned_data
 

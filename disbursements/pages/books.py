@@ -134,7 +134,7 @@ def _receipt(loan: LoanTracking, attempt: DisbursementRequest | None) -> Line:
 def _date(loan: LoanTracking, attempt: DisbursementRequest | None) -> Line:
     expected = loan.expected_disbursement_date
     recorded = attempt.record_date if attempt else None
-    moved_at = attempt.transaction_completed_at if attempt else None
+    moved_at = attempt.money_moved_at if attempt else None
     return Line(
         label="Date",
         ours=_when(attempt.paid_at) if attempt and attempt.paid_at else NONE,
