@@ -54,6 +54,8 @@ def hold_loan(pk: int, *, actor: str, reason: str, now: datetime) -> None:
     """Keep a pending loan from being paid until it is released."""
     with transaction.atomic():
         loan = _pending(pk, reason)
+        if loan.staff_hold:  # whoever releases it must know of the cause that is there
+            raise HoldRefused(f"Loan {loan.loan_id} is held already: {loan.staff_hold}")
         text = f"{HELD_BY}{actor}: {reason}"[:300]
         note_change(
             loan,
