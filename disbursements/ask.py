@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import F, Q
 from django.utils import timezone
 
-from disbursements.claiming import is_stale
+from disbursements.claiming import is_its_rail, is_stale
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import locked_attempt
 from disbursements.schedule import is_too_late, next_question_at
@@ -156,7 +156,6 @@ def due_to_ask(partner: Partner, *, now: datetime) -> list[int]:
     """Return the open attempts of the partner about which M-Pesa is to be asked now."""
     due = DisbursementRequest.objects.filter(
         partner=partner,
-        # Another shortcode finds nothing under this id, and that must not read as "not paid".
         mpesa_environment=partner.mpesa_environment,
         mpesa_shortcode=partner.mpesa_shortcode,
         status__in=SILENT,
@@ -172,13 +171,17 @@ def _prepare_question(
     with locked_attempt(pk) as (attempt, loan):
         if attempt.status not in SILENT:
             return None
+        partner = Partner.objects.get(pk=attempt.partner_id)
+        if not is_its_rail(attempt, partner):
+            # Another shortcode finds nothing under this id, and that must not read as "not paid".
+            return None
         asked = DisbursementRequest.objects.filter(
             Q(next_query_at__lte=now), pk=pk, status__in=SILENT
         ).update(query_count=F("query_count") + 1, next_query_at=next_question_at(attempt, now=now))
         if asked != 1:
             return None
         # As its client knows it, should it be corrected meanwhile.
-        attempt.partner = Partner.objects.get(pk=attempt.partner_id)
+        attempt.partner = partner
         address = open_request(
             kind=RequestKind.STATUS,
             environment=attempt.mpesa_environment,

@@ -157,6 +157,12 @@ def is_stale(seen: Partner, partner: Partner) -> bool:
     return any(getattr(seen, column) != getattr(partner, column) for column in columns)
 
 
+def is_its_rail(attempt: DisbursementRequest, partner: Partner) -> bool:
+    """Each send of an attempt leaves from one shortcode: another knows nothing of its id."""
+    place = (attempt.mpesa_environment, attempt.mpesa_shortcode)
+    return place == (partner.mpesa_environment, partner.mpesa_shortcode)
+
+
 def _refusal(partner: Partner, loan: LoanTracking, *, today: date, now: datetime) -> Refusal | None:
     return standing_refusal(partner, loan, today=today) or limit_refusal(partner, loan, now=now)
 

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from disbursements.absence import is_failure_doubted
-from disbursements.claiming import Claim, is_stale, standing_refusal
+from disbursements.claiming import Claim, is_its_rail, is_stale, standing_refusal
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import Move, locked_attempt, move_attempt, note_on_attempt
 from disbursements.process import (
@@ -133,7 +133,7 @@ def reclaim(pk: int, shop: Shop) -> Claim | None:
             return None
         if standing_refusal(partner, loan, today=shop.preflight.today) is not None:
             return None  # the next pass, which judges it before, withdraws it or asks
-        if not _is_its_rail(attempt, partner) or not _is_wanted(attempt, partner):
+        if not is_its_rail(attempt, partner) or not _is_wanted(attempt, partner):
             return None
         if attempt.resolutions.filter(confirmed_at=None, withdrawn_at=None).exists():
             return None  # whoever proposed "not paid" did not know of this send
@@ -254,12 +254,6 @@ def due_again(partner: Partner, *, now: datetime) -> list[int]:
         mpesa_shortcode=partner.mpesa_shortcode,
     )
     return [each.pk for each in attempts.order_by("id") if _may_go_again(each, now=now)]
-
-
-def _is_its_rail(attempt: DisbursementRequest, partner: Partner) -> bool:
-    """Each send of an attempt leaves from one shortcode: another knows nothing of its id."""
-    place = (attempt.mpesa_environment, attempt.mpesa_shortcode)
-    return place == (partner.mpesa_environment, partner.mpesa_shortcode)
 
 
 def _is_wanted(attempt: DisbursementRequest, partner: Partner) -> bool:

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from disbursements.ask import SILENT, ask_one
+from disbursements.claiming import is_its_rail
 from disbursements.models import AttemptStatus, DisbursementRequest, ResolutionOutcome
 from disbursements.moves import StaleAttempt, locked_attempt, note_on_attempt
 from disbursements.pages.actions import OUTCOME_WORDS, Kind
@@ -157,7 +158,8 @@ def _ask_second_person(pk: int, order: Order) -> None:
 
 def _ask(case: Case, order: Order) -> str:
     attempt = _live(case)
-    _check_may_ask(attempt)
+    partner = _whole_partner(case)
+    _check_may_ask(attempt, partner)
     with locked_attempt(attempt.pk) as (current, loan):
         if current.status not in SILENT:
             raise StaleAttempt
@@ -165,12 +167,17 @@ def _ask(case: Case, order: Order) -> str:
         _note(loan, order, f"Wants M-Pesa asked now: {order.reason}", current)
     if order.is_one_of_many:
         return "The next pass asks M-Pesa."
-    if not ask_one(attempt.pk, mpesa_client(_whole_partner(case))):
+    if not ask_one(attempt.pk, mpesa_client(partner)):
         raise Refused("M-Pesa did not take the question. The next pass asks again.")
     return "M-Pesa was asked. Its answer comes as a message, mostly within a minute."
 
 
-def _check_may_ask(attempt: DisbursementRequest) -> None:
+def _check_may_ask(attempt: DisbursementRequest, partner: Partner) -> None:
+    if not is_its_rail(attempt, partner):
+        raise Refused(
+            f"It was paid from shortcode {attempt.mpesa_shortcode}, which this partner has no more. "
+            "Settle it by hand, with that shortcode's statement."
+        )
     shortcode = shortcode_of(attempt.mpesa_environment, attempt.mpesa_shortcode)
     if shortcode.breaker_opened_at is not None and shortcode.is_credential_refused:
         # Each further try feeds the lock of the operator (contracts/mpesa.md 4).
