@@ -55,8 +55,9 @@ def _chosen(slugs: Sequence[str]) -> list[Partner]:
     unfinished = DisbursementRequest.objects.filter(partner=OuterRef("pk")).exclude(
         status__in=[AttemptStatus.COMPLETED, AttemptStatus.FAILED]
     )
-    serving = Q(is_active=True) | Q(Exists(unfinished))
-    return list(partners.filter(serving, is_mifos_configured=True))
+    # Whatever is taken away from a lender, its open payments are seen through.
+    serving = Q(is_active=True, is_mifos_configured=True) | Q(Exists(unfinished))
+    return list(partners.filter(serving))
 
 
 def _together(named: list[Partner], others: list[Partner]) -> list[Partner]:
