@@ -55,10 +55,11 @@ for _plain in (User, Group):
 
 
 def rights_of(user: User) -> str:
-    """Return a digest of what a user may do."""
+    """Return a digest of what a user may do, and for which partners."""
     lists = (user.groups, user.user_permissions)
     facts: list[Any] = [user.is_active, user.is_staff, user.is_superuser]
     facts += [sorted(one.values_list("pk", flat=True)) for one in lists]
+    facts += sorted(user.partner_memberships.values_list("partner_id", flat=True))
     return salted_hmac("loanpoll.rights", repr(facts)).hexdigest()[:16]
 
 
