@@ -69,7 +69,7 @@ def take_balance(request: MpesaRequest, result: BalanceResult, *, now: datetime)
     """Keep a balance answer; end the shortage when it covers the next waiting loan."""
     place = (request.environment, request.shortcode)
     meaning = meaning_of(result.code)
-    if meaning.stops_shortcode:
+    if meaning.stops_shortcode and not _is_of_an_old_credential(request):
         # Asked every minute, a refused credential would be locked (contracts/mpesa.md 4).
         open_breaker(*place, cause=f"{result.code}: {meaning.meaning}", now=now)
     if not is_success(result.code) or result.utility_balance is None:
@@ -80,6 +80,15 @@ def take_balance(request: MpesaRequest, result: BalanceResult, *, now: datetime)
         return f"utility account holds KES {result.utility_balance}; the next loan needs {needed}"
     clear_float_short(*place, asked_at=request.sent_at, now=now)
     return f"utility account holds KES {result.utility_balance}"
+
+
+def _is_of_an_old_credential(request: MpesaRequest) -> bool:
+    """Has every lender of the shortcode corrected its credential since this question left?"""
+    lenders = Partner.objects.filter(
+        mpesa_environment=request.environment, mpesa_shortcode=request.shortcode
+    )
+    of_then = lenders.exclude(mpesa_credential_set_at__gt=request.sent_at)
+    return lenders.exists() and not of_then.exists()
 
 
 def next_amount(environment: str, shortcode: str, *, now: datetime) -> Decimal | None:
