@@ -175,8 +175,8 @@ def _ask(case: Case, order: Order) -> str:
 def _check_may_ask(attempt: DisbursementRequest, partner: Partner) -> None:
     if not is_its_rail(attempt, partner):
         raise Refused(
-            f"It was paid from shortcode {attempt.mpesa_shortcode}, which this partner has no more. "
-            "Settle it by hand, with that shortcode's statement."
+            f"It was sent from shortcode {attempt.mpesa_shortcode}, which is not the partner's now. "
+            "Settle it by hand, with the statement of that shortcode."
         )
     shortcode = shortcode_of(attempt.mpesa_environment, attempt.mpesa_shortcode)
     if shortcode.breaker_opened_at is not None and shortcode.is_credential_refused:

@@ -1,9 +1,9 @@
 """AUDIT 160: a person's hold wipes out why the system held the loan, and its release pays it again.
 
-The page offers "Hold" for a loan that nobody holds. In the instant in which the button is pressed the
-comparison of the books holds it, because the statement shows it as paid. The person's words take
-the place of that cause, which is said only once; whoever releases it later knows nothing of the
-payment, and the next pass pays the borrower a second time. (Audit 79, the other way round.)
+The page offers "Hold" for a loan that nobody holds. In the instant in which the button is pressed
+the comparison of the books holds it, because the statement shows it as paid. The person's words
+take the place of that cause, which is said only once; whoever releases it later knows nothing of
+the payment, and the next pass pays the borrower a second time. (Audit 79, the other way round.)
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""AUDIT 162: the open payment of a lender whose Mifos X is switched off is "nobody's" on a statement.
+"""AUDIT 162: a lender whose Mifos X is switched off: its open payment is "nobody's" on a statement.
 
 "A payment is seen through whatever is taken away", the tick "configured" among it (audit 54): every
 pass serves such a lender. The comparison of the books leaves it out, so its row on the statement of
-a shared shortcode fits "no loan of ours", to be recorded or paid back by hand, and nobody hears that
-the open payment was paid.
+a shared shortcode fits "no loan of ours", to be recorded by hand, and nobody hears that the open
+payment was paid.
 """
 
 from __future__ import annotations
