@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
 from django.utils import timezone
 
@@ -20,7 +20,8 @@ from partners.overlap import Patience
 
 @dataclass(kw_only=True)
 class Shop:
-    """One partner, one pass. `deadline` is monotonic seconds; after it nothing new is begun."""
+    """One partner, one pass. `deadline` is monotonic seconds; after it nothing new is begun, nor on
+    another day than the one whose business date and calendar the preflight has read."""
 
     partner: Partner
     mifos: MifosClient
@@ -29,6 +30,7 @@ class Shop:
     triggered_by: TriggeredBy
     deadline: float | None = None
     error: str = ""  # why the partner could not be served, for the report
+    _day: date = field(default_factory=timezone.localdate)
     _closed: threading.Event = field(default_factory=threading.Event)
     _reads: Patience = field(default_factory=Patience)
     _sends: Patience = field(default_factory=Patience)
@@ -36,7 +38,8 @@ class Shop:
 
     @property
     def is_out_of_time(self) -> bool:
-        return self.deadline is not None and time.monotonic() >= self.deadline
+        is_late = self.deadline is not None and time.monotonic() >= self.deadline
+        return is_late or timezone.localdate() != self._day
 
     @property
     def takes_more(self) -> bool:
