@@ -175,7 +175,7 @@ def _ask(case: Case, order: Order) -> str:
 def _check_may_ask(attempt: DisbursementRequest, partner: Partner) -> None:
     if not is_its_rail(attempt, partner):
         raise Refused(
-            f"It was sent from shortcode {attempt.mpesa_shortcode}, which is not the partner's now. "
+            f"It was sent from shortcode {attempt.mpesa_shortcode}; the partner has another now. "
             "Settle it by hand, with the statement of that shortcode."
         )
     shortcode = shortcode_of(attempt.mpesa_environment, attempt.mpesa_shortcode)

@@ -2,8 +2,8 @@
 
 Holidays, days off and the first repayment are compared with the business date that was read when
 the pass, or a worker's visit, began. A long queue at a slow pace goes on after midnight by
-yesterday's date: the borrower is paid on a day on which Mifos X refuses the record for good, and the
-books differ until somebody bends a date there.
+yesterday's date: the borrower is paid on a day on which Mifos X refuses the record for good, and
+the books differ until somebody bends a date there.
 """
 
 from __future__ import annotations
