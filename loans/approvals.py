@@ -13,6 +13,8 @@ from loans.decide import APPROVABLE_HOLDS
 from loans.models import ApprovalState, LoanApproval, LoanStatus, LoanTracking
 from loans.phones import mask_msisdn
 
+# Whose loan it is, and for what: of the loan, where the request names the amount and the phone.
+SAME_LOAN = ("client_id", "product_id", "approved_on")
 DECLINED_BY = "Declined by "  # and the name, at the head of the hold that it is
 
 
@@ -29,9 +31,10 @@ def approve_loan(
     reason: str,
     now: datetime,
     cause: str | None = None,
+    shown: LoanTracking | None = None,
 ) -> None:
     """Approve the payout of `amount` (KES) to `phone_number`, held by `cause` (None = whatever
-    holds it now), as the approver saw them."""
+    holds it now), as the approver saw them; and the loan as it was `shown` (None = as it is)."""
     _answer(
         pk,
         ApprovalState.APPROVED,
@@ -40,6 +43,7 @@ def approve_loan(
         cause=cause,
         reason=reason,
         now=now,
+        shown=shown,
     )
 
 
@@ -85,12 +89,15 @@ def _answer(
     reason: str,
     now: datetime,
     cause: str | None = None,
+    shown: LoanTracking | None = None,
 ) -> None:
     with transaction.atomic():
         loan = lock_loan(pk)
         request = _open_request(loan)
         if cause is not None and cause != loan.hold_reason:
             raise ApprovalRefused(f"Loan {loan.loan_id} is held for another reason now; look.")
+        if any(getattr(loan, name) != getattr(shown or loan, name) for name in SAME_LOAN):
+            raise ApprovalRefused(f"Loan {loan.loan_id} changed in Mifos X; look again.")
         _check(loan, request, by=by, seen=seen, reason=reason)
         LoanApproval.objects.filter(pk=request.pk, state=ApprovalState.REQUESTED).update(
             state=state, decided_by=by, decided_at=now, reason=reason[:500]

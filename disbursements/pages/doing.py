@@ -104,6 +104,7 @@ def _approve(case: Case, order: Order) -> str:
         amount=loan.net_disbursal_amount,
         phone_number=loan.phone_number,
         cause=loan.hold_reason,
+        shown=loan,
         reason=order.reason,
         now=order.now,
     )
