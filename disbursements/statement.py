@@ -92,6 +92,7 @@ class StatementRow:
 class UnreadableRow:
     line: int
     why: str
+    receipt: str = ""  # as it stands there: of this payment the statement does speak
 
 
 @dataclass(kw_only=True, slots=True)
@@ -235,7 +236,8 @@ def _take(
     try:
         row = _row(number, cells)
     except ValueError as exc:
-        statement.unreadable.append(UnreadableRow(line=number, why=str(exc)))
+        named = cells["receipt"].upper()
+        statement.unreadable.append(UnreadableRow(line=number, why=str(exc), receipt=named))
         return
     # Two exported pages may overlap: one receipt is one transaction and its charge, once each.
     key = (row.receipt, row.kind, row.amount, row.at, row.status)

@@ -31,7 +31,8 @@ class MpesaFinding:
     amount: Decimal = Decimal(0)
     charges: Decimal = Decimal(0)
     reversals: Decimal = Decimal(0)
-    uncovered: set[int] = field(default_factory=set)  # attempts outside the statement's period
+    # Attempts outside the statement's period, or whose row in it cannot be read.
+    uncovered: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,12 +172,13 @@ def _absent(
 ) -> list[DisbursementRequest]:
     """Return our payments that the statement should show, and does not."""
     named = {row.receipt for row in comparison.statement.rows if row.kind == RowKind.PAYOUT}
+    unread = {row.receipt for row in comparison.statement.unreadable}
     period = _period(comparison, now=now)
     absent = []
     for attempt in ours:
         if attempt.transaction_receipt in named:
             continue
-        if _is_covered(attempt, *period):
+        if attempt.transaction_receipt not in unread and _is_covered(attempt, *period):
             absent.append(attempt)
         else:
             finding.uncovered.add(attempt.pk)
