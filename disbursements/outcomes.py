@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.conf import settings
+from django.db import transaction
 
 from disbursements.models import (
     AttemptStatus,
     DisbursementRequest,
 )
 from disbursements.moves import Move, move_attempt, note_on_attempt
-from disbursements.receipts import given_elsewhere, is_held_elsewhere
+from disbursements.receipts import Given, given_elsewhere, is_held_elsewhere
 from disbursements.schedule import next_question_at
 from disbursements.sending import doubt, fail
 from disbursements.verdicts import Proof, Verdict
 from loans.audit import note_change
 from loans.models import LoanTracking, ReviewReason
-from loans.review import raise_review_locked
+from loans.review import raise_review, raise_review_locked
 
 STATUS_QUERY = "status query"
 SUCCESS_CODE = "0"
@@ -38,17 +40,33 @@ def _call_if_given_elsewhere(
     attempt: DisbursementRequest, loan: LoanTracking, *, now: datetime
 ) -> None:
     """M-Pesa proves for this loan what people took for another's payment: that one may be unpaid,
-    and is asked for by nobody any more."""
-    others = given_elsewhere(attempt, attempt.transaction_receipt)
+    and is asked for by nobody any more. Its staff are called, too."""
+    receipt = attempt.transaction_receipt
+    others = given_elsewhere(attempt, receipt)
     if others:
         raise_review_locked(
             loan,
             ReviewReason.BOOKS_DIFFER,
-            message=f"Receipt {attempt.transaction_receipt} pays this loan, and two people gave it "
-            f"to {others[0]}: look whether that one was paid",
+            message=f"Receipt {receipt} pays this loan, and two people gave it to "
+            f"{others[0].words}: look whether that one was paid",
             now=now,
             disbursement_request_id=attempt.pk,
         )
+    for other in others:
+        # Once this loan is let go: nobody holds two. Should we die in between, its own review
+        # tells of the other.
+        transaction.on_commit(partial(_call_to_the_other, other, receipt, now=now))
+
+
+def _call_to_the_other(other: Given, receipt: str, *, now: datetime) -> None:
+    raise_review(
+        other.loan_tracking_id,
+        ReviewReason.BOOKS_DIFFER,
+        message=f"Two people gave receipt {receipt} to this loan, and M-Pesa says that it paid "
+        "another one: look whether this one was paid",
+        now=now,
+        disbursement_request_id=other.attempt_id,
+    )
 
 
 def mark_paid(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.db.models import Q
 
 from disbursements.models import (
@@ -11,6 +13,7 @@ from disbursements.models import (
 )
 from prepared.statements import Slot, Tuples
 
+LOAN_OF_ANOTHER = "a loan of another lender"  # and no more: this lender's staff read it
 # Another lender may pay from the same shortcode. By the loan's receipt, which has an index.
 _with_receipt = Tuples(
     lambda: DisbursementRequest.objects.filter(
@@ -33,10 +36,20 @@ _given_by_people = Tuples(
         confirmed_at__isnull=False,
     ).values_list(
         "disbursement_request_id",
+        "disbursement_request__loan_tracking_id",
         "disbursement_request__partner_id",
         "disbursement_request__loan_tracking__loan_id",
     )
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Given:
+    """An attempt to which two people gave a receipt. `words` name its loan to this lender."""
+
+    attempt_id: int
+    loan_tracking_id: int
+    words: str
 
 
 def is_held_elsewhere(attempt: DisbursementRequest, receipt: str) -> bool:
@@ -46,12 +59,16 @@ def is_held_elsewhere(attempt: DisbursementRequest, receipt: str) -> bool:
     return any(pk != attempt.pk for (pk,) in holders)
 
 
-def given_elsewhere(attempt: DisbursementRequest, receipt: str) -> list[str]:
-    """Return, in words, the loans but this attempt's to which two people gave this receipt."""
+def given_elsewhere(attempt: DisbursementRequest, receipt: str) -> list[Given]:
+    """Return the attempts but this one to which two people gave this receipt."""
     given = _given_by_people.all(**_account_of(attempt), receipt=receipt)
     return [
-        f"loan {loan_id}" if partner == attempt.partner_id else "a loan of another lender"
-        for pk, partner, loan_id in given
+        Given(
+            attempt_id=pk,
+            loan_tracking_id=loan_pk,
+            words=f"loan {loan_id}" if partner == attempt.partner_id else LOAN_OF_ANOTHER,
+        )
+        for pk, loan_pk, partner, loan_id in given
         if pk != attempt.pk
     ]
 
