@@ -60,7 +60,8 @@ def fetch_partner(
         report.error = str(exc)
     note_poll(partner, error=report.error or (LIST_WAS_CUT if report.has_more else ""), now=now)
     if not report.error and mifos.unreadable_rows:
-        _tell_of_the_unreadable(partner, mifos.unreadable_rows, now=now)
+        cut = f"{LIST_WAS_CUT}. " if report.has_more else ""
+        _tell_of_the_unreadable(partner, mifos.unreadable_rows, before=cut, now=now)
     report.seconds = time.monotonic() - started
     return report
 
@@ -83,10 +84,12 @@ def note_poll(partner: Partner, *, error: str, now: datetime) -> None:
     Partner.objects.filter(pk=partner.pk).update(**columns)
 
 
-def _tell_of_the_unreadable(partner: Partner, rows: Sequence[str], *, now: datetime) -> None:
+def _tell_of_the_unreadable(
+    partner: Partner, rows: Sequence[str], *, before: str, now: datetime
+) -> None:
     """A row without a principal, say: its loan is in no table, so the partner must speak of it. All
     others were read, and are paid."""
-    text = f"{len(rows)} approved loans cannot be read, and are not paid. {rows[0]}"
+    text = f"{before}{len(rows)} approved loans cannot be read, and are not paid. {rows[0]}"
     Partner.objects.filter(pk=partner.pk).update(last_error=text[:500], last_error_at=now)
 
 

@@ -76,7 +76,9 @@ def open_breaker(
 
 
 def _both_causes(first: str, other: str) -> str:
-    return first if other in first else f"{first}; also: {other}"[:LONGEST_CAUSE]
+    """Return the causes in one text. Too many: the last must be read, for it is news."""
+    last = f"; also: {other}"[:LONGEST_CAUSE]
+    return first if other in first else f"{first[: LONGEST_CAUSE - len(last)]}{last}"
 
 
 def is_stopped(environment: str, shortcode: str) -> bool:

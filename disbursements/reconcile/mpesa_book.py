@@ -202,13 +202,10 @@ def _period(comparison: Comparison, *, now: datetime) -> tuple[datetime, datetim
 
 
 def _is_covered(attempt: DisbursementRequest, start: datetime, end: datetime) -> bool:
-    """M-Pesa's own time decides. Where it told none, ours is of the send, if two people settled it,
-    or may be days after the payment: it was paid at some time in between."""
-    ours = {None, attempt.paid_at, attempt.last_sent_at}
-    if attempt.transaction_completed_at not in ours:
-        return start <= moved_at(attempt) <= end
-    began = attempt.first_sent_at or attempt.created_at
-    return start <= began and (attempt.paid_at or moved_at(attempt)) <= end
+    """M-Pesa's own time decides; ours, where it told none, may be days after the payment."""
+    is_our_time = attempt.transaction_completed_at in {None, attempt.paid_at}
+    began = attempt.first_sent_at or attempt.created_at if is_our_time else moved_at(attempt)
+    return start <= began and moved_at(attempt) <= end
 
 
 def _explained(

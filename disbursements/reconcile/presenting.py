@@ -107,7 +107,10 @@ def _statement(report: Reconciliation) -> str:
         f"{kes(facts.charges)}, reversals KES {kes(facts.reversals)}, sha256 {facts.sha256[:12]}\n"
     )
     if report.uncovered:
-        text += f"{report.uncovered} payment(s) lie outside the statement's period.\n"
+        text += (
+            f"{report.uncovered} payment(s) lie outside the statement's period, or in a line of it "
+            "that cannot be read.\n"
+        )
     return text
 
 

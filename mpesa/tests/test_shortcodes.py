@@ -156,3 +156,15 @@ def test_no_slot_is_in_the_past_nor_before_it_is_free(free_at, per_second, now):
 
     assert slot >= now
     assert free_at is None or slot >= free_at or free_at - now > timedelta(hours=1)
+
+
+@pytest.mark.django_db
+def test_the_last_of_many_causes_is_told_whole():
+    for number in range(9):
+        open_breaker(*CODE, cause=f"contradiction {number} {'x' * 60}", now=NOW)
+
+    cause = shortcode_of(*CODE).breaker_cause
+
+    assert cause.startswith("contradiction 0")
+    assert cause.endswith(f"; also: contradiction 8 {'x' * 60}")
+    assert len(cause) <= 300
