@@ -128,26 +128,28 @@ def _new_payment(world: World, shortcode: Shortcode, call: Call, ocid: str) -> P
 
 def _decide(world: World, payment: Payment, call: Call) -> BeforeAnswer:
     """Plan the payment's fate; return what must be awaited before the answer, if anything."""
-    truth, plan = call.truth, world.callback_plan("callback", payment_facts(payment))
+    truth, plan = call.truth, _plan(world, payment, call)
     if truth is None and plan is None and world.options.scenarios:
         truth, plan = scenario_for(payment.amount)
     forced = (truth.code or "17") if truth is not None and truth.effect == "refuses" else ""
     if truth is not None and truth.effect in ("never_lands", "lands_late"):
         payment.indexed = False
         if truth.effect == "lands_late":
-            late = None if _is_before_answer(plan) else plan  # the answer is over by then
             world.later(
-                truth.seconds, "b2c", payment.ocid, lambda: settle(world, payment, forced, late)
+                truth.seconds, "b2c", payment.ocid, lambda: settle(world, payment, forced, plan)
             )
         return None
-    if _is_before_answer(plan):
+    if plan is not None and plan.outcome == "before_answer":
         return _overtake(world, settle(world, payment, forced, plan))
     world.after(world.options.callback_delay, lambda: settle(world, payment, forced, plan))
     return None
 
 
-def _is_before_answer(plan: Plan | None) -> bool:
-    return plan is not None and plan.outcome == "before_answer"
+def _plan(world: World, payment: Payment, call: Call) -> Plan | None:
+    plan = world.callback_plan("callback", payment_facts(payment))
+    is_late = call.facts.get("is_late") or (call.truth and call.truth.effect == "lands_late")
+    is_over = is_late and plan is not None and plan.outcome == "before_answer"
+    return None if is_over else plan  # the answer that the callback would come before
 
 
 def _overtake(world: World, letters: list[Letter]) -> BeforeAnswer:

@@ -56,6 +56,7 @@ def _delay_payment(world: World, call: Call, rule: Rule, truth: Truth) -> Answer
         return serve(world, call)
     if truth.effect == "lands_late":
         call.facts["app"] = world.tokens.owner(call.headers.get("Authorization", ""), call.at)
+        call.facts["is_late"] = True
         ocid = str(call.facts.get("ocid"))
         world.later(truth.seconds, call.name, ocid, lambda: serve(world, call))
     return pretended_acknowledgement(world, call)

@@ -246,10 +246,13 @@ def test_a_callback_can_overtake_the_answer(box, daraja, inbox):
     assert len(inbox.mail) == 1
 
 
-def test_the_callback_of_a_payment_that_lands_late_comes_with_the_landing(box, daraja, inbox):
-    box.add_fault("b2c", "normal", truth="lands_late", seconds=0.05)
+@pytest.mark.parametrize("answer", ["normal", "timeout_late", "502_after"])
+def test_the_callback_of_a_payment_that_lands_late_comes_with_the_landing(
+    box, daraja, inbox, answer
+):
+    box.add_fault("b2c", answer, truth="lands_late", seconds=0.05)
     box.add_fault("callback", "before_answer")
-    daraja.pay("x")
+    outcome(daraja)
     assert len(inbox.wait("/result")) == 1
     box.wait_for_callbacks()
 
