@@ -385,7 +385,7 @@ def _mifos_calls(wire: SpoiledWire) -> tuple[Calls, type[Exception]]:
         ("business_date", lambda: client.business_date(now=timezone.now())),
         ("calendar", lambda: client.calendar(office_id=1)),
         ("disburse", lambda: client.disburse(order)),
-        ("command_state", lambda: client.command_state(5)),
+        ("command_state", lambda: client.command_state(5, loan_id=3001)),
         ("by_external_id", lambda: client.disbursal_by_external_id(3001, "loanpoll-1")),
     ]
     return calls, MifosError

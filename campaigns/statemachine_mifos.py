@@ -289,7 +289,7 @@ class TenantClient:
             return replayed(tenant.keys[order.idempotency_key])
         return self._first_time(order, outcome)
 
-    def command_state(self, command_id: int) -> CommandState:
+    def command_state(self, command_id: int, *, loan_id: int) -> CommandState:
         """Return where a command that waits for a checker stands."""
         self._call("command_state")
         return self._tenant.commands[command_id].state

@@ -121,8 +121,7 @@ def _record(attempt: DisbursementRequest, loan: LoanDetail, books: Books) -> boo
     if found is not None:
         return found
     if attempt.mifos_command_id is not None:
-        _wait_for_checker(attempt, books.mifos)
-        return False
+        return _wait_for_checker(attempt, books.mifos)
     if not loan.waiting_for_disbursal:
         _call(attempt, f"The loan is paid, and in Mifos X it has status {loan.status_id}")
         return False
@@ -355,20 +354,44 @@ def _not_recorded(attempt: DisbursementRequest, exc: MifosError, mifos: MifosCli
     return False
 
 
-def _wait_for_checker(attempt: DisbursementRequest, mifos: MifosClient) -> None:
+def _wait_for_checker(attempt: DisbursementRequest, mifos: MifosClient) -> bool:
+    """See what became of the command that waits. True when the loan shows it by now."""
     leave_database()
-    state = mifos.command_state(attempt.mifos_command_id or 0)
-    if state == CommandState.REJECTED:
-        _alarm(
-            attempt,
-            ReviewReason.CHECKER_REJECTED,
-            "Paid, and the checker in Mifos X rejected the record",
-        )
-    elif timezone.now() - (attempt.paid_at or timezone.now()) > CHECKER_PATIENCE:
-        _alarm(
-            attempt, ReviewReason.PAID_NOT_RECORDED, "Paid; the checker in Mifos X has not approved"
-        )
+    loan_id = attempt.loan_tracking.loan_id
+    state = mifos.command_state(attempt.mifos_command_id or 0, loan_id=loan_id)
+    if state == CommandState.OF_ANOTHER_LOAN:
+        # We were given another request's answer: ours is posted again, under its own key.
+        note_on_attempt(attempt, mifos_command_id=None)
+        _later(attempt, "Mifos X named another loan's command; it is told once more")
+        return False
+    if state == CommandState.PROCESSED:
+        found = _look(attempt, mifos.loan(loan_id))
+        if found is not None:
+            return found
+    if why := _why_no_checker(state, attempt):
+        _alarm(attempt, *why)
     _later(attempt, "Paid; the record in Mifos X waits for a checker's approval")
+    return False
+
+
+def _why_no_checker(
+    state: CommandState, attempt: DisbursementRequest
+) -> tuple[ReviewReason, str] | None:
+    """Return why it is in vain to wait for the checker, or None."""
+    is_late = timezone.now() - (attempt.paid_at or timezone.now()) > CHECKER_PATIENCE
+    match state:
+        case CommandState.REJECTED:
+            said = "Paid, and the checker in Mifos X rejected the record"
+            return ReviewReason.CHECKER_REJECTED, said
+        case CommandState.GONE:
+            said = "Paid, and Mifos X no longer knows the record that waited for a checker"
+            return ReviewReason.CHECKER_REJECTED, said
+        case CommandState.PROCESSED:
+            said = "Paid; the checker approved the record, and the loan does not show it"
+            return ReviewReason.PAID_NOT_RECORDED, said
+        case _ if is_late:
+            return ReviewReason.PAID_NOT_RECORDED, "Paid; the checker in Mifos X has not approved"
+    return None
 
 
 def _waits_too_long(attempt: DisbursementRequest) -> bool:

@@ -180,6 +180,8 @@ class CommandState(StrEnum):
     AWAITING = "awaiting"
     PROCESSED = "processed"
     REJECTED = "rejected"
+    GONE = "gone"  # the checker deleted it, or it never was in this tenant
+    OF_ANOTHER_LOAN = "of_another_loan"
     UNREADABLE = "unreadable"
 
 

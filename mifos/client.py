@@ -293,12 +293,17 @@ class MifosClient:
             row = row_of(document, "transaction")
             return disbursal_from(row) if is_disbursal(row) else None
 
-    def command_state(self, command_id: int) -> CommandState:
-        """Return where a command that awaited a checker stands. Raises MifosError."""
+    def command_state(self, command_id: int, *, loan_id: int) -> CommandState:
+        """Return where a command on this loan stands that awaited a checker. Raises MifosError."""
         doing = f"reading command {command_id}"
-        value = self._get_if_allowed(f"/audits/{command_id}", doing)
+        answer = self._ask("GET", f"/audits/{command_id}", doing)
+        if answer.status == 404:
+            return CommandState.GONE
+        if answer.status in {403, 405}:  # not for our user's eyes
+            return CommandState.UNREADABLE
+        value = _document(answer, doing)
         with _readable(doing):
-            return command_state_of(row_of(value, "audit"))
+            return command_state_of(row_of(value, "audit"), loan_id=loan_id)
 
     def _approved_loan(self, row: Row) -> Loan | None:
         try:

@@ -150,7 +150,7 @@ class FakeMifos:
     def disburses_on_expected_date_only(self, product_id: int) -> bool:
         return False
 
-    def command_state(self, command_id: int) -> Any:
+    def command_state(self, command_id: int, *, loan_id: int) -> Any:
         return _answer(self.states, CommandState.AWAITING)
 
     def disburse(self, order: Any) -> Any:

@@ -263,6 +263,47 @@ def test_a_checker_who_rejects_is_a_persons_matter():
     assert scene.mifos.orders == []
 
 
+def test_a_command_that_was_deleted_is_a_persons_matter():
+    scene = Scene(mifos_command_id=5)
+    scene.shows({})
+    scene.mifos.states.append(CommandState.GONE)
+
+    scene.record()
+
+    assert scene.loan.review_reason == ReviewReason.CHECKER_REJECTED
+    assert scene.mifos.orders == []
+
+
+def test_a_command_of_another_loan_was_never_ours_and_ours_is_posted_again():
+    scene = Scene(mifos_command_id=5)
+    scene.shows({}, {}, scene.recorded())
+    scene.mifos.states.append(CommandState.OF_ANOTHER_LOAN)
+
+    assert not scene.record()
+    assert scene.record()
+
+    assert [order.loan_id for order in scene.mifos.orders] == [scene.loan.loan_id]
+
+
+def test_what_a_checker_approved_a_moment_ago_is_seen_at_once():
+    scene = Scene(mifos_command_id=5)
+    scene.shows({}, scene.recorded())
+    scene.mifos.states.append(CommandState.PROCESSED)
+
+    assert scene.record()
+
+
+def test_what_a_checker_approved_and_no_loan_shows_is_a_persons_matter():
+    scene = Scene(mifos_command_id=5)
+    scene.shows({})
+    scene.mifos.states.append(CommandState.PROCESSED)
+
+    assert not scene.record()
+
+    assert scene.loan.review_reason == ReviewReason.PAID_NOT_RECORDED
+    assert scene.mifos.orders == []
+
+
 @pytest.mark.parametrize(
     ("paid_on", "business_date", "approved_on", "expected"),
     [

@@ -798,13 +798,15 @@ def test_a_look_up_that_fails_is_not_absence(mifos, http, answer, error):
         ({"json": {"id": 4411, "processingResult": "rejected"}}, CommandState.REJECTED),
         ({"json": {}}, CommandState.UNREADABLE),
         ({"status": 403, "json": example("error_no_permission")}, CommandState.UNREADABLE),
-        ({"status": 404, "json": example("error_loan_not_found")}, CommandState.UNREADABLE),
+        ({"status": 404, "json": example("error_loan_not_found")}, CommandState.GONE),
+        ({"json": {"loanId": 3198, "processingResult": "processed"}}, CommandState.PROCESSED),
+        ({"json": {"loanId": 7, "processingResult": "processed"}}, CommandState.OF_ANOTHER_LOAN),
     ],
 )
 def test_a_command_is_followed(mifos, http, answer, state):
     http.get(f"{BASE}/audits/4411", **answer)
 
-    assert mifos.command_state(4411) == state
+    assert mifos.command_state(4411, loan_id=3198) == state
 
 
 @pytest.mark.parametrize("answer", [{"status": 503}, {"json": []}])
@@ -812,4 +814,4 @@ def test_a_command_that_cannot_be_asked_about_is_asked_later(mifos, http, answer
     http.get(f"{BASE}/audits/4411", **answer)
 
     with pytest.raises(MifosUnreachable):
-        mifos.command_state(4411)
+        mifos.command_state(4411, loan_id=3198)

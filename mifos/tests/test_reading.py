@@ -345,7 +345,7 @@ def test_a_rule_that_names_no_weekday_is_refused(rule):
     ],
 )
 def test_the_state_of_a_command_is_read(word, state):
-    assert command_state_of({"processingResult": word}) == state
+    assert command_state_of({"processingResult": word}, loan_id=3198) == state
 
 
 @pytest.mark.parametrize("value", [{}, "x", [1], [[]]])
