@@ -18,7 +18,7 @@ from disbursements.moves import StaleAttempt, locked_attempt, note_on_attempt
 from disbursements.pages.actions import OUTCOME_WORDS, Kind
 from disbursements.pages.cases import Case
 from disbursements.pages.wording import money, without_phones
-from disbursements.record import Books, record_one
+from disbursements.record import Books, record_one, tell_again
 from disbursements.resolve import (
     RECORD_BY_HAND,
     ResolutionRefused,
@@ -190,7 +190,7 @@ def _record(case: Case, order: Order) -> str:
     with locked_attempt(attempt.pk) as (current, loan):
         if current.status != AttemptStatus.PAID:
             raise StaleAttempt
-        note_on_attempt(current, next_record_at=order.now)
+        tell_again(current, loan, now=order.now)
         _note(loan, order, f"Wants Mifos X told now: {order.reason}", current)
     partner = _whole_partner(case)
     if record_one(attempt.pk, Books(partner=partner, mifos=mifos_client(partner))):

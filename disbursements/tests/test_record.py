@@ -10,7 +10,8 @@ import pytest
 from django.utils import timezone
 
 from disbursements.models import AttemptStatus, DisbursementRequest
-from disbursements.record import Books, record_one, record_paid
+from disbursements.moves import locked_attempt
+from disbursements.record import Books, record_one, record_paid, tell_again
 from disbursements.tests.making import make_attempt, make_loan, make_partner, make_receipt
 from disbursements.tests.peers import FakeMifos, detail_of, disbursal_of
 from loans.models import LoanEvent, LoanStatus, LoanTracking, ReviewReason
@@ -272,6 +273,24 @@ def test_a_command_that_was_deleted_is_a_persons_matter():
 
     assert scene.loan.review_reason == ReviewReason.CHECKER_REJECTED
     assert scene.mifos.orders == []
+
+
+def test_what_the_checker_refused_is_posted_anew_on_a_persons_word():
+    scene = Scene(mifos_command_id=5)
+    scene.shows({})
+    scene.mifos.states.append(CommandState.REJECTED)
+    scene.record()
+    scene.answers(AwaitingChecker(command_id=6))
+
+    with locked_attempt(scene.attempt.pk) as (current, loan):
+        tell_again(current, loan, now=NOW)
+    scene.record()
+
+    [order] = scene.mifos.orders
+    assert order.idempotency_key.endswith(":2")
+    assert scene.attempt.mifos_command_id == 6
+    assert scene.loan.review_reason == ""
+    assert "waits for a checker" in scene.loan.error_message
 
 
 def test_a_command_of_another_loan_was_never_ours_and_ours_is_posted_again():
