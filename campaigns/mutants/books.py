@@ -90,8 +90,8 @@ RECORD_MUTANTS = (
         (
             Edit(
                 RECORD,
-                "    if attempt.mifos_command_id is not None:\n        _wait",
-                "    if False:\n        _wait",
+                "    if attempt.mifos_command_id is not None:\n        return _wait",
+                "    if False:\n        return _wait",
             ),
         ),
         scenario("a_waiting_checker_is_not_asked_twice"),
