@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,12 +75,19 @@ def connect_lenders(cast: Cast, box: SandboxControl) -> None:
 
 
 @contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """Let a kill, or the closing of the terminal, stop the demo as Ctrl-C does."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """Let a kill, or the closing of the terminal, stop the demo as Ctrl-C does. The event is set
+    then: the interruption itself may be lost in whatever it interrupts."""
+    asked = threading.Event()
+
+    def stop(number: int, frame: object) -> None:
+        asked.set()
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
-        yield
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -49,15 +49,21 @@ class Command(BaseCommand):
         if problem:
             raise CommandError(problem, returncode=2)
         house.log_to(folder / "passes.log")
-        with house.stopped_by_signals():
+        with house.stopped_by_signals() as asked:
             try:
                 self._play(folder.resolve(), options)
-            except KeyboardInterrupt:
-                self._say("\n  Stopped. Nothing is left running.")
-                if options["once"]:
-                    raise CommandError("The story was stopped.", returncode=130) from None
-            except (house.SiteDied, StoryStuck) as exc:
-                raise CommandError(str(exc), returncode=1) from exc
+            except (Exception, KeyboardInterrupt) as exc:
+                if asked.is_set():  # the sandbox may have heard it first, and be gone already
+                    self._stopped(options)
+                elif isinstance(exc, house.SiteDied | StoryStuck):
+                    raise CommandError(str(exc), returncode=1) from exc
+                else:
+                    raise
+
+    def _stopped(self, options: dict[str, Any]) -> None:
+        self._say("\n  Stopped. Nothing is left running.")
+        if options["once"]:
+            raise CommandError("The story was stopped.", returncode=130) from None
 
     def _play(self, folder: Path, options: dict[str, Any]) -> None:
         with self._stage(folder, delay=FAST if options["once"] else SLOW) as stage:
