@@ -274,13 +274,26 @@ async def end_lease(pk: int) -> None:
     await held.aupdate(next_record_at=now)
 
 
-def tell_again(attempt: DisbursementRequest, loan: LoanTracking, *, now: datetime) -> None:
+def tell_again(
+    attempt: DisbursementRequest, loan: LoanTracking, *, actor: str, now: datetime
+) -> None:
     """Let a locked attempt be recorded now, on a person's word. What its checker refused is posted
-    as a new command, under a new key: the old one is answered with the old command for ever."""
-    anew: dict[str, object] = {}
+    as a new command, under a new key: the old one is answered with the old command for ever.
+
+    The refusal is over with that: told once more, it is the same new command, not a third.
+    """
+    note_on_attempt(attempt, next_record_at=now)
     if loan.review_reason == ReviewReason.CHECKER_REJECTED:
-        anew = {"mifos_command_id": None, "record_key_no": attempt.record_key_no + 1}
-    note_on_attempt(attempt, next_record_at=now, **anew)
+        note_on_attempt(attempt, mifos_command_id=None, record_key_no=attempt.record_key_no + 1)
+        note_change(
+            loan,
+            actor=actor,
+            reason="Mifos X is told by a new command, after its checker refused the last",
+            at=now,
+            details={"disbursement_request_id": attempt.pk, "record_key_no": attempt.record_key_no},
+            review_reason="",
+            review_since=None,
+        )
 
 
 def due_to_record(partner: Partner) -> list[int]:
@@ -327,24 +340,9 @@ def _after_post(
 ) -> bool:
     if isinstance(answer, AwaitingChecker):
         note_on_attempt(attempt, mifos_command_id=answer.command_id)
-        _forget_the_refusal(attempt)
         _later(attempt, "Paid; the record in Mifos X waits for a checker's approval")
         return False
     return _verify(attempt, mifos, otherwise="Mifos X said disbursed, and does not show it yet")
-
-
-def _forget_the_refusal(attempt: DisbursementRequest) -> None:
-    """A new command waits for the checker: a second word to tell it again would make a third."""
-    with locked_attempt(attempt.pk) as (_, loan):
-        if loan.review_reason == ReviewReason.CHECKER_REJECTED:
-            note_change(
-                loan,
-                actor="Mifos X",
-                reason="The record waits for its checker once more",
-                at=timezone.now(),
-                review_reason="",
-                review_since=None,
-            )
 
 
 def _verify(attempt: DisbursementRequest, mifos: MifosClient, *, otherwise: str) -> bool:

@@ -190,7 +190,7 @@ def _record(case: Case, order: Order) -> str:
     with locked_attempt(attempt.pk) as (current, loan):
         if current.status != AttemptStatus.PAID:
             raise StaleAttempt
-        tell_again(current, loan, now=order.now)
+        tell_again(current, loan, actor=order.actor, now=order.now)
         _note(loan, order, f"Wants Mifos X told now: {order.reason}", current)
     partner = _whole_partner(case)
     if record_one(attempt.pk, Books(partner=partner, mifos=mifos_client(partner))):
