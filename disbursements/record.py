@@ -284,7 +284,9 @@ def tell_again(
     """
     note_on_attempt(attempt, next_record_at=now)
     if loan.review_reason == ReviewReason.CHECKER_REJECTED:
-        note_on_attempt(attempt, mifos_command_id=None, record_key_no=attempt.record_key_no + 1)
+        anew = {"mifos_command_id": None, "record_key_no": attempt.record_key_no + 1}
+        # Its date may be what was refused: the loan may have been approved anew since.
+        note_on_attempt(attempt, record_date=None, **anew)
         note_change(
             loan,
             actor=actor,
@@ -380,20 +382,38 @@ def _wait_for_checker(attempt: DisbursementRequest, mifos: MifosClient) -> bool:
     """See what became of the command that waits. True when the loan shows it by now."""
     leave_database()
     loan_id = attempt.loan_tracking.loan_id
-    state = mifos.command_state(attempt.mifos_command_id or 0, loan_id=loan_id)
-    if state == CommandState.OF_ANOTHER_LOAN:
-        # We were given another request's answer: ours is posted again, under its own key.
-        note_on_attempt(attempt, mifos_command_id=None)
-        _later(attempt, "Mifos X named another loan's command; it is told once more")
-        return False
+    state = _state_of_command(attempt, mifos)
     if state == CommandState.PROCESSED:
         found = _look(attempt, mifos.loan(loan_id))
         if found is not None:
             return found
+    with locked_attempt(attempt.pk) as (current, _):
+        if current.mifos_command_id == attempt.mifos_command_id:
+            _note_state(attempt, state)
+        # Else it was told by a new command meanwhile, of which the old one's fate says nothing.
+    return False
+
+
+def _state_of_command(attempt: DisbursementRequest, mifos: MifosClient) -> CommandState:
+    try:
+        return mifos.command_state(
+            attempt.mifos_command_id or 0, loan_id=attempt.loan_tracking.loan_id
+        )
+    except MifosUnreachable:
+        # The loan was read a moment ago. Fineract answers HTTP 500 for a command that is deleted.
+        return CommandState.UNREADABLE
+
+
+def _note_state(attempt: DisbursementRequest, state: CommandState) -> None:
+    """Write what became of the command of a locked attempt, and call a person if it is in vain."""
     if why := _why_no_checker(state, attempt):
         _alarm(attempt, *why)
+    if state == CommandState.OF_ANOTHER_LOAN:
+        # We were given another request's answer: ours is posted again, under its own key.
+        note_on_attempt(attempt, mifos_command_id=None)
+        _later(attempt, "Mifos X named another loan's command; it is told once more")
+        return
     _later(attempt, "Paid; the record in Mifos X waits for a checker's approval")
-    return False
 
 
 def _why_no_checker(
@@ -410,6 +430,9 @@ def _why_no_checker(
             return ReviewReason.CHECKER_REJECTED, said
         case CommandState.PROCESSED:
             said = "Paid; the checker approved the record, and the loan does not show it"
+            return ReviewReason.PAID_NOT_RECORDED, said
+        case CommandState.UNREADABLE | CommandState.OF_ANOTHER_LOAN if is_late:
+            said = "Paid, and Mifos X does not say what became of the record: see the checker"
             return ReviewReason.PAID_NOT_RECORDED, said
         case _ if is_late:
             return ReviewReason.PAID_NOT_RECORDED, "Paid; the checker in Mifos X has not approved"

@@ -290,7 +290,7 @@ def settings_of(row: Row) -> dict[str, bool]:
 
 def command_state_of(row: Row, *, loan_id: int) -> CommandState:
     """Return where a command stands. The word comes bare or behind its enum's name."""
-    if row.get("loanId") not in {None, loan_id}:
+    if id_or_none(row, "loanId") not in {None, loan_id}:
         return CommandState.OF_ANOTHER_LOAN
     word = text_of(row, "processingResult", most=100).lower()
     word = word.removeprefix("commandprocessingresulttype.")
