@@ -1,4 +1,4 @@
-"""AUDIT 183: a receipt that two people gave to the wrong loan, and took back, is lost for the true one.
+"""AUDIT 183: a receipt that people gave to the wrong loan, and took back, is lost for the true one.
 
 Two people say of a failed attempt that it was paid, with receipt R. They see the error and settle
 it as not paid. R is another loan's, of which M-Pesa stays silent: it cannot be settled as paid, for

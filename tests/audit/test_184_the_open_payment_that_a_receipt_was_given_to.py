@@ -1,7 +1,7 @@
 """AUDIT 184: M-Pesa proves for one loan the receipt that two people gave to another open payment.
 
 "It calls a person to both" (docs/decisions/0006), where the receipt was given to a failed attempt.
-Given to an open one, that is recorded in Mifos X as paid, its client never got the money, and nobody
+Given to an open one, that is recorded in Mifos X as paid, its client never got the money, nobody
 is called to it: the review lies with the loan that was paid, and does not even say whose receipt it
 is. Whoever looks there finds no way to say "paid".
 """

@@ -1,6 +1,6 @@
 """AUDIT 185: a credential that is dated in the future keeps a shortcode from ever being stopped.
 
-It was set on a machine whose clock was ahead, and was set right since (reliability.md 2.5 Y1). Until
+It was set by a clock that was ahead, and is set right since (reliability.md 2.5 Y1). Until
 that time comes, all that is sent counts as sent "before the correction": a refused credential stops
 nothing, each pass sends with it again, and M-Pesa locks the operator (rule 12, S20).
 """

@@ -1,6 +1,6 @@
 """AUDIT 186: staff record a payment by hand on the true day, and the books are said to differ.
 
-M-Pesa paid on Monday and stayed silent. Staff find the receipt on the statement, enter it in Mifos X
+M-Pesa paid on Monday, in silence. Staff find the receipt on the statement, enter it in Mifos X
 with Monday's date, and two people settle it on Thursday. Loan Poll itself would have recorded it on
 the day it was sent (audit 132); the comparison still holds the day of the settlement for the day of
 the payment, calls a person, and advises to undo the disbursement: an undone loan asks to be paid.
@@ -13,12 +13,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from disbursements.models import AttemptStatus
 from disbursements.reconcile.differences import DifferenceKind
 from disbursements.reconcile.mifos_book import compare_with_mifos
 from disbursements.reconcile.run import Case
 from disbursements.tests.books import ACTIVE, by_hand, detail_of, fresh
 from disbursements.tests.making import make_attempt, make_loan, make_partner
-from disbursements.models import AttemptStatus
 from loans.models import LoanStatus
 from tests.audit.test_31_mends_of_the_first import settle_by_people
 
