@@ -17,9 +17,9 @@ from disbursements.receipts import Given, given_elsewhere, is_held_elsewhere
 from disbursements.schedule import next_question_at
 from disbursements.sending import doubt, fail
 from disbursements.verdicts import Proof, Verdict
-from loans.audit import note_change
+from loans.audit import lock_loan, note_change
 from loans.models import LoanTracking, ReviewReason
-from loans.review import raise_review, raise_review_locked
+from loans.review import raise_review_locked
 
 STATUS_QUERY = "status query"
 SUCCESS_CODE = "0"
@@ -28,45 +28,54 @@ SUCCESS_CODE = "0"
 def paid(
     attempt: DisbursementRequest, loan: LoanTracking, verdict: Verdict, *, now: datetime
 ) -> str:
+    others = given_elsewhere(attempt, verdict.receipt)
     if is_held_elsewhere(attempt, verdict.receipt):
-        reason = f"Receipt {verdict.receipt} already belongs to another attempt"
-        return mismatch(attempt, loan, Verdict(proof=Proof.MISMATCH, reason=reason), now=now)
-    mark_paid(attempt, loan, verdict, actor="M-Pesa", now=now)
-    _call_if_given_elsewhere(attempt, loan, now=now)
-    return verdict.reason
+        whose = others[0].words if others else "another attempt"
+        reason = f"Receipt {verdict.receipt} already belongs to {whose}"
+        outcome = mismatch(attempt, loan, Verdict(proof=Proof.MISMATCH, reason=reason), now=now)
+    else:
+        mark_paid(attempt, loan, verdict, actor="M-Pesa", now=now)
+        _call_if_given_elsewhere(attempt, loan, others, now=now)
+        outcome = verdict.reason
+    for other in others:
+        # Once this loan is let go: nobody holds two. Should we die in between, its own review
+        # tells of the other.
+        transaction.on_commit(partial(_call_to_the_other, other, verdict.receipt, now=now))
+    return outcome
 
 
 def _call_if_given_elsewhere(
-    attempt: DisbursementRequest, loan: LoanTracking, *, now: datetime
+    attempt: DisbursementRequest, loan: LoanTracking, others: list[Given], *, now: datetime
 ) -> None:
     """M-Pesa proves for this loan what people took for another's payment: that one may be unpaid,
     and is asked for by nobody any more. Its staff are called, too."""
-    receipt = attempt.transaction_receipt
-    others = given_elsewhere(attempt, receipt)
     if others:
         raise_review_locked(
             loan,
             ReviewReason.BOOKS_DIFFER,
-            message=f"Receipt {receipt} pays this loan, and two people gave it to "
-            f"{others[0].words}: look whether that one was paid",
+            message=f"Receipt {attempt.transaction_receipt} pays this loan, and two people gave it "
+            f"to {others[0].words}: look whether that one was paid",
             now=now,
             disbursement_request_id=attempt.pk,
         )
-    for other in others:
-        # Once this loan is let go: nobody holds two. Should we die in between, its own review
-        # tells of the other.
-        transaction.on_commit(partial(_call_to_the_other, other, receipt, now=now))
 
 
 def _call_to_the_other(other: Given, receipt: str, *, now: datetime) -> None:
-    raise_review(
-        other.loan_tracking_id,
-        ReviewReason.BOOKS_DIFFER,
-        message=f"Two people gave receipt {receipt} to this loan, and M-Pesa says that it paid "
-        "another one: look whether this one was paid",
-        now=now,
-        disbursement_request_id=other.attempt_id,
+    message = (
+        f"Two people gave receipt {receipt} to this loan, and M-Pesa says that it paid "
+        "another one: look whether this one was paid"
     )
+    with transaction.atomic():
+        loan = lock_loan(other.loan_tracking_id)
+        if loan.events.filter(reason__endswith=message).exists():
+            return  # M-Pesa said so before, and people may have settled it since
+        raise_review_locked(
+            loan,
+            ReviewReason.BOOKS_DIFFER,
+            message=message,
+            now=now,
+            disbursement_request_id=other.attempt_id,
+        )
 
 
 def mark_paid(

@@ -35,6 +35,7 @@ _given_by_people = Tuples(
         receipt=Slot("receipt"),
         confirmed_at__isnull=False,
     ).values_list(
+        "pk",
         "disbursement_request_id",
         "disbursement_request__loan_tracking_id",
         "disbursement_request__partner_id",
@@ -60,7 +61,7 @@ def is_held_elsewhere(attempt: DisbursementRequest, receipt: str) -> bool:
 
 
 def given_elsewhere(attempt: DisbursementRequest, receipt: str) -> list[Given]:
-    """Return the attempts but this one to which two people gave this receipt."""
+    """Return the attempts but this one to which two people gave this receipt, and left it."""
     given = _given_by_people.all(**_account_of(attempt), receipt=receipt)
     return [
         Given(
@@ -68,9 +69,20 @@ def given_elsewhere(attempt: DisbursementRequest, receipt: str) -> list[Given]:
             loan_tracking_id=loan_pk,
             words=f"loan {loan_id}" if partner == attempt.partner_id else LOAN_OF_ANOTHER,
         )
-        for pk, loan_pk, partner, loan_id in given
-        if pk != attempt.pk
+        for said, pk, loan_pk, partner, loan_id in given
+        if pk != attempt.pk and not _is_taken_back(pk, receipt, since=said)
     ]
+
+
+def _is_taken_back(attempt_pk: int, receipt: str, *, since: int) -> bool:
+    """Have two people said of a failed attempt since that it was not paid, or with another one?"""
+    later = ReviewResolution.objects.filter(
+        disbursement_request=attempt_pk,
+        disbursement_request__transaction_receipt="",
+        confirmed_at__isnull=False,
+        pk__gt=since,
+    )
+    return later.exclude(receipt=receipt).exists()
 
 
 def _account_of(attempt: DisbursementRequest) -> dict[str, object]:
