@@ -69,7 +69,7 @@ def take_balance(request: MpesaRequest, result: BalanceResult, *, now: datetime)
     """Keep a balance answer; end the shortage when it covers the next waiting loan."""
     place = (request.environment, request.shortcode)
     meaning = meaning_of(result.code)
-    if meaning.stops_shortcode and not _is_of_an_old_credential(request):
+    if meaning.stops_shortcode and not _is_of_an_old_credential(request, now=now):
         # Asked every minute, a refused credential would be locked (contracts/mpesa.md 4).
         open_breaker(*place, cause=f"{result.code}: {meaning.meaning}", now=now)
     if not is_success(result.code) or result.utility_balance is None:
@@ -82,12 +82,15 @@ def take_balance(request: MpesaRequest, result: BalanceResult, *, now: datetime)
     return f"utility account holds KES {result.utility_balance}"
 
 
-def _is_of_an_old_credential(request: MpesaRequest) -> bool:
-    """Has every lender of the shortcode corrected its credential since this question left?"""
+def _is_of_an_old_credential(request: MpesaRequest, *, now: datetime) -> bool:
+    """Has every lender of the shortcode corrected its credential since this question left? A
+    correction that is dated later than now is of a clock that was set back, and tells nothing."""
     lenders = Partner.objects.filter(
         mpesa_environment=request.environment, mpesa_shortcode=request.shortcode
     )
-    of_then = lenders.exclude(mpesa_credential_set_at__gt=request.sent_at)
+    of_then = lenders.exclude(
+        mpesa_credential_set_at__gt=request.sent_at, mpesa_credential_set_at__lte=now
+    )
     return lenders.exists() and not of_then.exists()
 
 

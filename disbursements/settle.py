@@ -209,7 +209,7 @@ def _apply_answer(
     if (
         meaning_of(result.code).stops_shortcode
         and not _came_before(callback)
-        and not _is_of_an_old_credential(attempt, request.sent_at)
+        and not _is_of_an_old_credential(attempt, request.sent_at, now=now)
     ):
         # The question's credential is the payment's: each further try feeds its lock (rule 12).
         # After the loan, as every other writer does: the other order would deadlock.
@@ -247,14 +247,18 @@ def _note_on_shortcode(
         note_balance(*place, utility=result.utility_balance, now=now)
     if result.code == FLOAT_SHORT_CODE:
         mark_float_short(*place, now=now)
-    if meaning.stops_shortcode and not _is_of_an_old_credential(attempt, attempt.last_sent_at):
+    is_old = _is_of_an_old_credential(attempt, attempt.last_sent_at, now=now)
+    if meaning.stops_shortcode and not is_old:
         _stop(*place, result.code, now=now)
 
 
-def _is_of_an_old_credential(attempt: DisbursementRequest, sent_at: datetime | None) -> bool:
-    """Was it sent before the credential was corrected? The shortcode may have been let go since."""
+def _is_of_an_old_credential(
+    attempt: DisbursementRequest, sent_at: datetime | None, *, now: datetime
+) -> bool:
+    """Was it sent before the credential was corrected? The shortcode may have been let go since.
+    One that is dated later than now is of a clock that was set back, and tells nothing."""
     set_at = attempt.partner.mpesa_credential_set_at
-    return set_at is not None and sent_at is not None and sent_at < set_at
+    return set_at is not None and sent_at is not None and sent_at < set_at <= now
 
 
 def _stop(environment: str, shortcode: str, code: str, *, now: datetime) -> None:
