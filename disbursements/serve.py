@@ -188,14 +188,15 @@ def open_shop(
     partner: Partner, triggered_by: TriggeredBy, *, deadline: float | None = None
 ) -> Shop:
     """Read what holds for all loans of the partner. Raises MifosError and NotConfigured."""
-    mifos = mifos_client(partner)
+    mifos, now = mifos_client(partner), timezone.now()
     return Shop(
         partner=partner,
         mifos=mifos,
         mpesa=mpesa_client(partner),
-        preflight=Preflight.read(partner, mifos, now=timezone.now()),
+        preflight=Preflight.read(partner, mifos, now=now),
         triggered_by=triggered_by,
         deadline=deadline,
+        day=timezone.localdate(now),  # of the question: the answers may take until midnight
     )
 
 

@@ -29,8 +29,8 @@ class Shop:
     preflight: Preflight
     triggered_by: TriggeredBy
     deadline: float | None = None
+    day: date = field(default_factory=timezone.localdate)  # on which the preflight was read
     error: str = ""  # why the partner could not be served, for the report
-    _day: date = field(default_factory=timezone.localdate)
     _closed: threading.Event = field(default_factory=threading.Event)
     _reads: Patience = field(default_factory=Patience)
     _sends: Patience = field(default_factory=Patience)
@@ -39,7 +39,7 @@ class Shop:
     @property
     def is_out_of_time(self) -> bool:
         is_late = self.deadline is not None and time.monotonic() >= self.deadline
-        return is_late or timezone.localdate() != self._day
+        return is_late or timezone.localdate() != self.day
 
     @property
     def takes_more(self) -> bool:
