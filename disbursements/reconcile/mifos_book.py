@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
+
+from django.utils import timezone
 
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.reconcile.cases import Case
@@ -97,11 +99,15 @@ def _wrongly_recorded(
 
 
 def plausible_dates(attempt: DisbursementRequest) -> frozenset[date]:
-    """The day we told Mifos X; without one, the day M-Pesa paid or a later approval."""
+    """The day we told Mifos X; without one, the day M-Pesa paid or a later approval. Where M-Pesa
+    did not say when, it paid on the day it was sent, or on one until we learned of it."""
     if attempt.record_date is not None:
         return frozenset({attempt.record_date})
-    day = paid_on(attempt)
-    return frozenset({day, max(day, attempt.approved_on or day)})
+    last = paid_on(attempt)
+    first = timezone.localdate(attempt.money_moved_at) if attempt.money_moved_at else last
+    span = range(max((last - first).days, 0) + 1)
+    days = {last, *(first + timedelta(days=count) for count in span)}
+    return frozenset(days | {max(day, attempt.approved_on or day) for day in days})
 
 
 def _not_there(
