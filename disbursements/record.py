@@ -420,7 +420,7 @@ def _why_no_checker(
     state: CommandState, attempt: DisbursementRequest
 ) -> tuple[ReviewReason, str] | None:
     """Return why it is in vain to wait for the checker, or None."""
-    is_late = timezone.now() - (attempt.paid_at or timezone.now()) > CHECKER_PATIENCE
+    is_late = timezone.now() - _waits_since(attempt) > CHECKER_PATIENCE
     match state:
         case CommandState.REJECTED:
             said = "Paid, and the checker in Mifos X rejected the record"
@@ -437,6 +437,12 @@ def _why_no_checker(
         case _ if is_late:
             return ReviewReason.PAID_NOT_RECORDED, "Paid; the checker in Mifos X has not approved"
     return None
+
+
+def _waits_since(attempt: DisbursementRequest) -> datetime:
+    """Since it was paid, or a person had it told by a new command: that one has a day, too."""
+    told = attempt.loan_tracking.events.filter(details__has_key="record_key_no").order_by("-id")
+    return told.values_list("at", flat=True).first() or attempt.paid_at or timezone.now()
 
 
 def _waits_too_long(attempt: DisbursementRequest) -> bool:
