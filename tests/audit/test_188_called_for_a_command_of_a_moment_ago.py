@@ -1,7 +1,7 @@
 """AUDIT 188: whoever has a refused record told again is called to it within the minute.
 
 The checker refuses on Monday what was paid on Friday. A person has Mifos X told by a new command,
-which ends the review; the very next look finds that the payment is older than the checker's patience
+which ends the review; the very next look finds the payment older than the patience with checkers
 of a day, and calls people for a checker who "has not approved" what was posted a minute ago.
 """
 
