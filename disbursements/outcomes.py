@@ -19,7 +19,7 @@ from disbursements.sending import doubt, fail
 from disbursements.verdicts import Proof, Verdict
 from loans.audit import lock_loan, note_change
 from loans.models import LoanTracking, ReviewReason
-from loans.review import raise_review_locked
+from loans.review import raise_review_locked, was_called
 
 STATUS_QUERY = "status query"
 SUCCESS_CODE = "0"
@@ -67,8 +67,8 @@ def _call_to_the_other(other: Given, receipt: str, *, now: datetime) -> None:
     )
     with transaction.atomic():
         loan = lock_loan(other.loan_tracking_id)
-        if loan.events.filter(reason__endswith=message).exists():
-            return  # M-Pesa said so before, and people may have settled it since
+        if was_called(loan, message):
+            return
         raise_review_locked(
             loan,
             ReviewReason.BOOKS_DIFFER,

@@ -26,7 +26,7 @@ from disbursements.moves import (
 from disbursements.sending import backoff_seconds
 from loans.audit import note_change
 from loans.models import LoanStatus, LoanTracking, ReviewReason
-from loans.review import raise_review_locked
+from loans.review import raise_review_locked, was_called
 from mifos.client import (
     AwaitingChecker,
     CommandState,
@@ -139,7 +139,8 @@ def _record(attempt: DisbursementRequest, loan: LoanDetail, books: Books) -> boo
             f"Paid KES {attempt.amount}, and Mifos X now counts a net payout of "
             f"{loan.net_disbursal_amount}: a charge was changed"
         )
-        _alarm(attempt, ReviewReason.BOOKS_DIFFER, message)
+        if not was_called(attempt.loan_tracking, message):  # it is the same at every try
+            _alarm(attempt, ReviewReason.BOOKS_DIFFER, message)
     order = _order(attempt, loan, books)
     leave_database()
     try:
