@@ -279,15 +279,14 @@ def tell_again(
     attempt: DisbursementRequest, loan: LoanTracking, *, actor: str, now: datetime
 ) -> None:
     """Let a locked attempt be recorded now, on a person's word. What its checker refused is posted
-    as a new command, under a new key: the old one is answered with the old command for ever.
+    as a new command, under a new key: the old one is answered with the old command for ever. So is
+    what was called for without a command that waits: its key may have died in Mifos X.
 
     The refusal is over with that: told once more, it is the same new command, not a third.
     """
     note_on_attempt(attempt, next_record_at=now)
     if loan.review_reason == ReviewReason.CHECKER_REJECTED:
-        anew = {"mifos_command_id": None, "record_key_no": attempt.record_key_no + 1}
-        # Its date may be what was refused: the loan may have been approved anew since.
-        note_on_attempt(attempt, record_date=None, **anew)
+        _leave_the_key(attempt)
         note_change(
             loan,
             actor=actor,
@@ -297,6 +296,14 @@ def tell_again(
             review_reason="",
             review_since=None,
         )
+    elif loan.review_reason == ReviewReason.PAID_NOT_RECORDED and attempt.mifos_command_id is None:
+        _leave_the_key(attempt)
+
+
+def _leave_the_key(attempt: DisbursementRequest) -> None:
+    """Its date may be what was refused: the loan may have been approved anew since."""
+    anew = {"mifos_command_id": None, "record_key_no": attempt.record_key_no + 1}
+    note_on_attempt(attempt, record_date=None, **anew)
 
 
 def due_to_record(partner: Partner) -> list[int]:
