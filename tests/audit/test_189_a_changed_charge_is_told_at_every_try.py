@@ -1,9 +1,9 @@
 """AUDIT 189: two people settle that a charge was changed, and each further try calls them again.
 
-Before each POST the net payout is compared with what was paid. While the POST is refused or busy, or
-each time that a person has a refused record told anew, the same difference is raised once more,
-however often two people have settled it; and as long as it stands, it hides that the checker refused
-the record, so that "Tell Mifos X again" tells nothing.
+Before each POST the net payout is compared with what was paid. While the POST is refused or busy,
+or each time that a person has a refused record told anew, the same difference is raised once more,
+however often two people have settled it; and as long as it stands, it hides that the checker has
+refused the record, so that "Tell Mifos X again" tells nothing.
 """
 
 from __future__ import annotations
