@@ -40,6 +40,7 @@ from mifos.client import (
     MifosNotFound,
     MifosRefused,
     MifosUnreachable,
+    MifosUnreadable,
 )
 from partners.models import Partner
 from partners.overlap import Patience, leave_database, overlap
@@ -111,7 +112,8 @@ def record_one(pk: int, books: Books) -> bool:
     except MifosNotFound:
         _call(attempt, "Mifos X no longer knows this loan")
     except MifosError as exc:
-        books.patience.note(success=not isinstance(exc, MifosUnreachable | MifosCredentials))
+        is_away = isinstance(exc, MifosUnreachable | MifosCredentials)
+        books.patience.note(success=not is_away or isinstance(exc, MifosUnreadable))
         _later(attempt, f"Mifos X could not be reached: {exc}")
     return False
 

@@ -11,7 +11,13 @@ from django.utils import timezone
 
 from disbursements.models import TriggeredBy
 from disbursements.reread import Preflight
-from mifos.client import MifosClient, MifosCredentials, MifosError, MifosUnreachable
+from mifos.client import (
+    MifosClient,
+    MifosCredentials,
+    MifosError,
+    MifosUnreachable,
+    MifosUnreadable,
+)
 from mpesa.client import MpesaClient
 from mpesa.shortcodes import reserve_slot
 from partners.models import Partner
@@ -55,9 +61,13 @@ class Shop:
     def note_trouble(self, exc: MifosError) -> None:
         """A loan could not be read. Silence several times in a row means that Mifos X is away.
 
-        A refusal about one loan is that loan's own trouble: it must not starve the others.
+        A refusal about one loan, or an odd field of it, is that loan's own trouble: it must not
+        starve the others.
         """
-        if isinstance(exc, MifosUnreachable):
+        if isinstance(exc, MifosUnreadable):
+            with self._lock:  # it has no hold, so that the partner must tell of it
+                self.error = self.error or str(exc)
+        elif isinstance(exc, MifosUnreachable):
             self._reads.note(success=False)
         if self._reads.is_lost or isinstance(exc, MifosCredentials):
             self.close(str(exc))

@@ -17,7 +17,14 @@ from loans.models import LoanEvent, LoanStatus, LoanTracking
 from loans.refresh import cancel_or_keep, reopen, review_if_undone, take_facts
 from loans.rules import facts_of, rules_of
 from loans.terms import columns_of_client, columns_of_loan, terms_differ
-from mifos.client import Client, Loan, MifosClient, MifosError, MifosUnreachable
+from mifos.client import (
+    Client,
+    Loan,
+    MifosClient,
+    MifosError,
+    MifosUnreachable,
+    MifosUnreadable,
+)
 from partners.models import Partner
 from partners.overlap import Patience, leave_database, overlap
 
@@ -72,6 +79,11 @@ def fetch_one(partner: Partner, mifos: MifosClient, loan_id: int, *, now: dateti
     loan = mifos.loan(loan_id)
     if loan.waiting_for_disbursal:
         _keep_page(partner, [loan], mifos, now=now)
+
+
+def _is_away(exc: MifosError) -> bool:
+    """Is it silence? An odd field of one loan, or client, keeps no other from being read."""
+    return isinstance(exc, MifosUnreachable) and not isinstance(exc, MifosUnreadable)
 
 
 def note_poll(partner: Partner, *, error: str, now: datetime) -> None:
@@ -157,7 +169,7 @@ def _clients_of(
         try:
             client = mifos.client(client_id)
         except MifosError as exc:
-            patience.note(success=not isinstance(exc, MifosUnreachable))
+            patience.note(success=not _is_away(exc))
             return client_id, exc
         patience.note(success=True)
         return client_id, client
@@ -256,7 +268,7 @@ def _look_at_the_missing(
         try:
             was_cancelled = cancel_or_keep(one[0], one[1], mifos, now=now)
         except MifosError as exc:
-            patience.note(success=not isinstance(exc, MifosUnreachable))
+            patience.note(success=not _is_away(exc))
             return False
         patience.note(success=True)
         return was_cancelled

@@ -65,6 +65,7 @@ from mifos.refusals import (
     MifosRefused,
     MifosUncertain,
     MifosUnreachable,
+    MifosUnreadable,
 )
 from wire import Answer, NoAnswer, NotSent, Wire, WireConfig
 
@@ -89,6 +90,7 @@ __all__ = [
     "MifosRefused",
     "MifosUncertain",
     "MifosUnreachable",
+    "MifosUnreadable",
     "PaymentType",
     "Product",
     "Unsupported",
@@ -442,7 +444,7 @@ def _readable(doing: str) -> Iterator[None]:
     try:
         yield
     except Unreadable as exc:
-        raise MifosUnreachable(
+        raise MifosUnreadable(
             f"Mifos X gave an answer that cannot be used while {doing}: {exc}"
         ) from exc
 

@@ -19,6 +19,10 @@ class MifosUnreachable(MifosError):
     """No usable answer to a reading, or a write that provably did not leave. Try later."""
 
 
+class MifosUnreadable(MifosUnreachable):
+    """An answer came, and what it says cannot be used. Mostly that is one loan's own trouble."""
+
+
 class MifosUncertain(MifosError):
     """A write may have been applied. Look at the loan before repeating anything."""
 

@@ -5,9 +5,9 @@ loan was approved anew meanwhile, say, on a later day. A refusal of the POST doe
 the checker's ("error": Fineract rolled the approval back) did not, so that each new command that a
 person asks for is refused like the last, and the payment is never recorded.
 
-Nor does a person's word help where a command died in Mifos X, or its answer was lost and its checker
-refused it: the key is "under way" for ever (HTTP 425, contracts/mifos.md 6), and told again is posted
-under the same key.
+Nor does a person's word help where a command died in Mifos X, or its answer was lost and its
+checker refused it: the key is "under way" for ever (HTTP 425, contracts/mifos.md 6), and it is told
+again under the same key.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """AUDIT 18a: three loans that cannot be read keep a partner's other loans from ever being paid.
 
-An approved loan whose row cannot be read is told on the partner (audit 131), one whose client is not
-shown is held (audit 115). One whose *detail* cannot be used, a field of it being odd, counts as a
+An approved loan whose row cannot be read is told on the partner (audit 131), one whose client is
+not shown is held (audit 115). One whose *detail* cannot be used, a field being odd, counts as a
 silence of Mifos X. Three of them, the oldest first, and the pass gives Mifos X up; so does the next
 one, in the same order (reliability.md L6, L8). With one or two, nobody hears of it at all.
 """
