@@ -68,20 +68,24 @@ SETTLED_BY_RECORD = frozenset(
 
 @dataclass(kw_only=True)
 class Books:
-    """One partner's Mifos X, for one round of recording. Its business date is asked for once."""
+    """One partner's Mifos X, for one round of recording. Its business date is asked for once a
+    day."""
 
     partner: Partner
     mifos: MifosClient
     patience: Patience = field(default_factory=Patience)
     _today: date | None = None
+    _asked_on: date | None = None  # by our own calendar
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def today(self) -> date:
         """Return Mifos X's business date. Raises MifosError."""
         with self._lock:
-            if self._today is None:
+            now = timezone.now()
+            if self._today is None or self._asked_on != timezone.localdate(now):
                 leave_database()
-                self._today = self.mifos.business_date(now=timezone.now())
+                self._today = self.mifos.business_date(now=now)
+                self._asked_on = timezone.localdate(now)
             return self._today
 
 
