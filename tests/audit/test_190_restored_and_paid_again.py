@@ -37,7 +37,7 @@ from disbursements.tests.making import make_attempt, make_loan, make_partner, ma
 from disbursements.tests.peers import FakeMifos, FakeMpesa, make_shop
 from disbursements.verdicts import Proof, Verdict
 from loans.holding import release_loan
-from loans.models import LoanStatus
+from loans.models import LoanStatus, LoanTracking
 from mifos.client import AwaitingChecker
 from mpesa.client import MpesaNotSent, MpesaUnknown
 from partners.models import Partner
