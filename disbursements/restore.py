@@ -1,24 +1,65 @@
-"""After a backup was restored: what it says was never sent may have been sent since."""
+"""After a backup was restored: it does not know what was sent, paid and decided since."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from disbursements.models import AttemptStatus, DisbursementRequest
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Q
+
+from disbursements.models import (
+    OPEN_STATES,
+    AttemptStatus,
+    DisbursementRequest,
+    ResolutionOutcome,
+    ReviewResolution,
+)
 from disbursements.moves import locked_attempt, note_on_attempt
+from disbursements.resolve import withdraw
 from disbursements.sending import doubt
+from loans.audit import lock_loan, note_change
+from loans.models import HoldReason, LoanStatus, LoanTracking
 
 WHY = "Restored from a backup: this send may have left since; asking M-Pesa"
+WHY_HELD = (
+    "Restored from a backup: release it once you know from the M-PESA statement that it was not "
+    "paid since"
+)
 
 
 def doubt_unsent(*, actor: str, now: datetime) -> int:
     """Move every attempt that waits to be sent to `unknown`; return how many.
 
-    Only such an attempt could be withdrawn for a new id without M-Pesa being asked. All others are
-    safe by themselves: a lost attempt gets its old id again, which M-Pesa refuses to pay twice.
+    Only such an attempt could be withdrawn for a new id without M-Pesa being asked.
     """
     waiting = DisbursementRequest.objects.filter(status=AttemptStatus.SUBMITTING)
     return sum(_doubt(pk, actor, now=now) for pk in list(waiting.values_list("pk", flat=True)))
+
+
+def hold_unpaid(*, actor: str, now: datetime) -> int:
+    """Hold every loan that may be paid by what the backup says; return how many.
+
+    A lost attempt gets its old id again, and M-Pesa refuses to pay that twice if it has seen it. A
+    lost attempt that never left it has not seen: the next one paid the loan. And a hold, or a
+    declined payout, may be lost, too.
+    """
+    is_open = Q(status=LoanStatus.PROCESSING, attempts__status__in=OPEN_STATES)
+    unpaid = LoanTracking.objects.filter(
+        Q(status__in=[LoanStatus.PENDING, LoanStatus.FAILED]) | is_open
+    )
+    return sum(_hold(pk, actor, now=now) for pk in list(unpaid.values_list("pk", flat=True)))
+
+
+def withdraw_old_proposals(*, by: User, now: datetime) -> int:
+    """End every open "not paid": M-Pesa may have spoken since, and its words are lost."""
+    proposals = ReviewResolution.objects.filter(
+        outcome=ResolutionOutcome.NOT_PAID, confirmed_at=None, withdrawn_at=None
+    )
+    pks = list(proposals.values_list("pk", flat=True))
+    for pk in pks:
+        withdraw(pk, by=by, now=now)
+    return len(pks)
 
 
 def _doubt(pk: int, actor: str, *, now: datetime) -> bool:
@@ -27,4 +68,24 @@ def _doubt(pk: int, actor: str, *, now: datetime) -> bool:
             return False
         note_on_attempt(attempt, sends_in_doubt=max(attempt.sends_in_doubt, 1))
         doubt(attempt, loan, reason=WHY, details={"by": actor}, ask_at=now, now=now)
+        return True
+
+
+def _hold(pk: int, actor: str, *, now: datetime) -> bool:
+    with transaction.atomic():
+        loan = lock_loan(pk)
+        if loan.status == LoanStatus.DISBURSED or WHY_HELD in loan.staff_hold:
+            return False
+        hold = HoldReason.HELD_BY_STAFF
+        shown = {"hold_reason": hold, "error_message": WHY_HELD, "next_attempt_at": None}
+        note_change(
+            loan,
+            actor=actor,
+            reason=f"Held: {WHY_HELD}",
+            at=now,
+            details={"hold": hold.value},
+            # Held for something else already: whoever releases it must know of both.
+            staff_hold="; ".join(each for each in (WHY_HELD, loan.staff_hold) if each)[:300],
+            **(shown if loan.status == LoanStatus.PENDING else {}),
+        )
         return True
