@@ -30,6 +30,9 @@ class Command(DatabaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("id", type=int, metavar="ID", help="id of loan_tracking")
         parser.add_argument("--outcome", required=True, choices=ResolutionOutcome.values)
+        parser.add_argument(
+            "--attempt", type=int, metavar="N", help="its number, once the loan has several"
+        )
         parser.add_argument("--receipt", default="", help="M-Pesa receipt, for paid only")
         parser.add_argument("--actor", required=True, metavar="USER", help="who saw the statement")
         parser.add_argument(
@@ -44,15 +47,7 @@ class Command(DatabaseCommand):
         _refuse_contradiction(**options)
         first = actor_with(options["actor"], PERMISSION, loan_pk=options["id"])
         second = actor_with(options["second_actor"], PERMISSION, loan_pk=options["id"])
-        attempt = attempt_to_settle(
-            list(
-                DisbursementRequest.objects.filter(loan_tracking_id=options["id"])
-                .select_related("loan_tracking")
-                .order_by("attempt_no")
-            )
-        )
-        if attempt is None:
-            raise CommandError(f"Loan {options['id']} has no payment to settle.", returncode=2)
+        attempt = _attempt_meant(options["id"], options["attempt"])
         outcome, now = ResolutionOutcome(options["outcome"]), timezone.now()
         try:
             with transaction.atomic():
@@ -66,6 +61,30 @@ class Command(DatabaseCommand):
         said = f"{said} {RECORD_BY_HAND}" if by_hand else said
         document = _document(options, outcome) | {"recordByHand": by_hand}
         self.stdout.write(json.dumps(document, indent=2) if options["json"] else said)
+
+
+def _attempt_meant(loan_pk: int, number: int | None) -> DisbursementRequest:
+    """Return the attempt that the statement speaks of. Of several, it must be named: another may
+    have been sent since the statement was read, or since this very line was run before."""
+    attempts = list(
+        DisbursementRequest.objects.filter(loan_tracking_id=loan_pk)
+        .select_related("loan_tracking")
+        .order_by("attempt_no")
+    )
+    likely = attempt_to_settle(attempts)
+    if likely is None:
+        raise CommandError(f"Loan {loan_pk} has no payment to settle.", returncode=2)
+    if number is None and len(attempts) > 1:
+        raise CommandError(
+            f"Loan {loan_pk} has {len(attempts)} attempts, and attempt {likely.attempt_no} waits "
+            f"to be settled. If the statement speaks of that one: --attempt {likely.attempt_no}. "
+            "Nothing was done.",
+            returncode=1,
+        )
+    meant = [one for one in attempts if number in {None, one.attempt_no}]
+    if not meant:
+        raise CommandError(f"Loan {loan_pk} has no attempt {number}.", returncode=2)
+    return meant[0]
 
 
 def _refuse_contradiction(
