@@ -3,9 +3,9 @@
 `resolve_review ID` names a loan. Two people settle its first attempt as "not paid", the loan is
 paid again, and the same line is run once more (from the shell's history, by the second of the two
 who was told to run it). It now settles attempt 2, on its way to the borrower, as proven not to have
-paid: the loan is failed, nobody asks M-Pesa any more, and "pay again" pays it twice. The page refuses
-that ("M-Pesa has not been silent long enough"), and settles only the attempt that it has shown
-(audit 97).
+paid: the loan is failed, nobody asks M-Pesa any more, and "pay again" pays it twice. The page
+refuses that ("M-Pesa has not been silent long enough"), and settles only the attempt that it has
+shown (audit 97).
 """
 
 from __future__ import annotations
