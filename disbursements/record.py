@@ -25,8 +25,8 @@ from disbursements.moves import (
 )
 from disbursements.sending import backoff_seconds
 from loans.audit import note_change
-from loans.models import LoanStatus, LoanTracking, ReviewReason
-from loans.review import raise_review_locked, was_called
+from loans.models import LoanEvent, LoanStatus, LoanTracking, ReviewReason
+from loans.review import CALLED, SETTLED, raise_review_locked, was_called
 from mifos.client import (
     AwaitingChecker,
     CommandState,
@@ -164,12 +164,15 @@ def _look(attempt: DisbursementRequest, loan: LoanDetail) -> bool | None:
         # It was recorded and undone, which is known: what stands there is the later cycle's.
         complete(attempt, ours[-1])
         return False
-    if any(each not in ours for each in standing):
-        _alarm(
-            attempt,
-            ReviewReason.DOUBLE_PAYMENT,
-            "Mifos X shows a disbursement that is not ours: possible double payment",
-        )
+    if foreign := [each for each in standing if each not in ours]:
+        numbers = ", ".join(str(each.transaction_id) for each in foreign)
+        what = f"a disbursement that is not ours ({numbers})"
+        message = f"Mifos X shows {what}: possible double payment"
+        if _is_settled(attempt, message):
+            # It is disbursed there, and people know how: left open, it would be said for ever.
+            how = f"Settled by two people beside the disbursement {numbers} in Mifos X"
+            return complete(attempt, foreign[-1], reason=how)
+        _alarm(attempt, ReviewReason.DOUBLE_PAYMENT, message)
         return False
     if not standing:
         # A reversed one of ours means that a person undid it after we paid: never post it again.
@@ -200,6 +203,16 @@ def _close_undone(attempt: DisbursementRequest, undone: Disbursal) -> None:
         complete(attempt, undone)
 
 
+def _is_settled(attempt: DisbursementRequest, message: str) -> bool:
+    """Were people told this of the attempt, and have two of them settled it since?"""
+    mine = LoanEvent.objects.filter(
+        loan_tracking=attempt.loan_tracking_id, details__disbursement_request_id=attempt.pk
+    )
+    said = mine.filter(reason__in=[message, f"{CALLED}{message}"]).order_by("-id")
+    last = said.values_list("id", flat=True).first()
+    return last is not None and mine.filter(details__has_key=SETTLED, id__gt=last).exists()
+
+
 def _is_superseded(attempt: DisbursementRequest) -> bool:
     """Has a person opened a later cycle for this loan?"""
     loan = attempt.loan_tracking
@@ -217,7 +230,7 @@ def is_ours(attempt: DisbursementRequest, disbursal: Disbursal) -> bool:
     return bool(receipt) and disbursal.receipt_number == receipt
 
 
-def complete(attempt: DisbursementRequest, disbursal: Disbursal) -> bool:
+def complete(attempt: DisbursementRequest, disbursal: Disbursal, *, reason: str = "") -> bool:
     """Move a paid attempt to `completed` and its loan to `disbursed`: verified in Mifos X."""
     now = timezone.now()
     with locked_attempt(attempt.pk) as (current, loan):
@@ -229,7 +242,7 @@ def complete(attempt: DisbursementRequest, disbursal: Disbursal) -> bool:
             Move(
                 to_status=AttemptStatus.COMPLETED,
                 actor="Mifos X",
-                reason=f"Recorded in Mifos X, receipt {current.transaction_receipt}",
+                reason=reason or f"Recorded in Mifos X, receipt {current.transaction_receipt}",
                 at=now,
                 details={
                     "transaction_id": disbursal.transaction_id,

@@ -21,7 +21,7 @@ OF_A_SUCCESS = frozenset(
 )
 # What they say of an attempt is kept in the trail, too: a graver cause may stand in the column.
 KEPT = OF_A_SUCCESS | {ReviewReason.FAILURE_UNCONFIRMED}
-CALL = "Needs a person: "
+CALLED = "Needs a person: "  # how the event begins that raises a review
 SETTLED = "settled"  # in an event's details: the resolution that two people confirmed
 # A graver cause replaces a lighter one; a lighter one never hides a graver one.
 GRAVITY = [
@@ -80,7 +80,7 @@ def raise_review_locked(
     note_change(
         loan,
         actor=actor,
-        reason=f"{CALL}{message}",
+        reason=f"{CALLED}{message}",
         at=now,
         details=details,
         review_reason=reason,
@@ -91,7 +91,7 @@ def raise_review_locked(
 
 def was_called(loan: LoanTracking, message: str) -> bool:
     """Was a person called with these words before? He has seen it, and may have settled it."""
-    return loan.events.filter(reason__in=[f"{CALL}{message}"[:500], message[:500]]).exists()
+    return loan.events.filter(reason__in=[f"{CALLED}{message}"[:500], message[:500]]).exists()
 
 
 def _was_said(loan: LoanTracking, details: dict[str, Any], actor: str) -> bool:

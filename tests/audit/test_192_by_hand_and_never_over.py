@@ -4,8 +4,8 @@ A record waits for its checker for days, and the loan officer disburses the loan
 date and a receipt of his own. "Possible double payment" is right: two people look. The statement
 shows one payment, or finance has the other one back, and they settle it. The next look into Mifos X
 raises the same review anew, and so does each one after, once an hour for ever: neither people nor a
-pass can end it, the loan stays "being processed", and the lender's shortcode can never change, for a
-payment is open. (Audit 77 was about the same for an earlier cycle.)
+pass can end it, the loan stays "being processed", and the lender's shortcode can never change, for
+a payment is open. (Audit 77 was about the same for an earlier cycle.)
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A worker asks for Mifos X's business date once a visit, and a visit lasts up to two minutes. What is
 paid in the first minutes of a day is recorded on the day that is over: interest runs a day longer
-than the borrower had the money, and no comparison sees it, for it trusts the date that we told. (The
-same as audit 166, for the books instead of the payments.)
+than the borrower had the money, and no comparison sees it, for it trusts the date that we told.
+(The same as audit 166, for the books instead of the payments.)
 """
 
 from __future__ import annotations
