@@ -104,6 +104,7 @@ def next_amount(environment: str, shortcode: str, *, now: datetime) -> Decimal |
         partner__mpesa_environment=environment,
         partner__mpesa_shortcode=shortcode,
         partner__is_active=True,
+        partner__is_mifos_configured=True,  # else no pass reads its loans, or pays them
         partner__is_paused=False,
         partner__mifos_auto_disbursement_enabled=True,
         review_reason="",
