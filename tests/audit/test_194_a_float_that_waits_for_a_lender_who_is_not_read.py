@@ -1,9 +1,9 @@
 """AUDIT 194: the float of a shortcode "does not cover the next loan", and nobody can pay that loan.
 
-Two lenders pay from one shortcode. One of them is no longer configured for Mifos X: no pass reads or
-pays its loans, nor writes their holds any more. Its big loan stays "held for the float", the oldest
-of all, and every other lender's loans wait until the float covers it as well. (Audit 7 was about a
-lender that is paused or switched off.)
+Two lenders pay from one shortcode. One of them is no longer configured for Mifos X: no pass reads
+or pays its loans, nor writes their holds any more. Its big loan stays "held for the float", the
+oldest of all, and every other lender's loans wait until the float covers it as well. (Audit 7 was
+about a lender that is paused or switched off.)
 """
 
 from __future__ import annotations
