@@ -477,7 +477,11 @@ def _waits_too_long(attempt: DisbursementRequest) -> bool:
 
 
 def _call(attempt: DisbursementRequest, message: str) -> None:
-    _alarm(attempt, ReviewReason.PAID_NOT_RECORDED, message)
+    """Call a person to what Mifos X takes back by no means, until two of them have settled it."""
+    if _is_settled(attempt, message):
+        _later(attempt, message)
+    else:
+        _alarm(attempt, ReviewReason.PAID_NOT_RECORDED, message)
 
 
 def _alarm(attempt: DisbursementRequest, reason: ReviewReason, message: str) -> None:
