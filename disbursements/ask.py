@@ -12,6 +12,7 @@ from django.utils import timezone
 from disbursements.claiming import is_its_rail, is_stale
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import locked_attempt
+from disbursements.record import call_to_unrecorded
 from disbursements.schedule import is_too_late, next_question_at
 from disbursements.sending import doubt, recheck_max_age, stop_shortcode
 from loans.audit import note_change
@@ -123,7 +124,9 @@ def longest_send() -> timedelta:
 
 
 def call_people(partner: Partner, *, now: datetime) -> None:
-    """Put payments too long without a verdict (LOANPOLL_UNKNOWN_REVIEW_AFTER) before a person."""
+    """Put payments too long without a verdict (LOANPOLL_UNKNOWN_REVIEW_AFTER), or paid and not
+    recorded for too long, before a person."""
+    call_to_unrecorded(partner, now=now)
     limit = now - timedelta(seconds=settings.LOANPOLL_UNKNOWN_REVIEW_AFTER)
     old = DisbursementRequest.objects.filter(
         # From the first send: a later one under the same id does not make the borrower wait anew.

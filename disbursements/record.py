@@ -11,11 +11,11 @@ import threading
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from disbursements.identity import record_idempotency_key
-from disbursements.models import AttemptStatus, DisbursementRequest
+from disbursements.models import AttemptStatus, DisbursementRequest, ReviewResolution
 from disbursements.moves import (
     Move,
     StaleAttempt,
@@ -323,6 +323,32 @@ def _leave_the_key(attempt: DisbursementRequest) -> None:
     """Its date may be what was refused: the loan may have been approved anew since."""
     anew = {"mifos_command_id": None, "record_key_no": attempt.record_key_no + 1}
     note_on_attempt(attempt, record_date=None, **anew)
+
+
+def call_to_unrecorded(partner: Partner, *, now: datetime) -> None:
+    """Put what is paid for a day, and not recorded, before a person: a lender who was switched off
+    is polled no more, and nothing else tells that its Mifos X is closed to us."""
+    settled_since = ReviewResolution.objects.filter(
+        disbursement_request=OuterRef("pk"), confirmed_at__gt=OuterRef("paid_at")
+    )
+    late = DisbursementRequest.objects.filter(
+        ~Exists(settled_since),
+        partner=partner,
+        status=AttemptStatus.PAID,
+        paid_at__lt=now - CHECKER_PATIENCE,
+        loan_tracking__review_reason="",
+    )
+    for pk in list(late.values_list("pk", flat=True)):
+        with locked_attempt(pk) as (attempt, loan):
+            if attempt.status == AttemptStatus.PAID:
+                said = loan.error_message or "Mifos X does not show it yet"
+                raise_review_locked(
+                    loan,
+                    ReviewReason.PAID_NOT_RECORDED,
+                    message=f"Paid a day ago, and not recorded: {said}",
+                    now=now,
+                    disbursement_request_id=pk,
+                )
 
 
 def due_to_record(partner: Partner) -> list[int]:
