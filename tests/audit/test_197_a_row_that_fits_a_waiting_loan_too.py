@@ -31,11 +31,13 @@ from disbursements.tests.books import (
 )
 from disbursements.tests.making import make_partner, make_product
 from disbursements.verdicts import Proof, Verdict
-from loans.models import LoanTracking
+from loans.models import LoanStatus, LoanTracking
+from loans.refresh import cancel
 from partners.models import Partner
 from tests.audit.test_61_called_to_a_loan_that_nobody_can_let_go import compare
 
 pytestmark = pytest.mark.django_db(transaction=True)  # claims commit for good
+REJECTED = 500
 DEAD = Verdict(proof=Proof.DEAD, reason="M-Pesa's status query says Cancelled")
 
 
@@ -87,3 +89,25 @@ def test_the_waiting_loan_waits_for_a_person_too(
 
     assert LoanTracking.objects.get(pk=loan.pk).review_reason  # as before
     assert due_loans(umoja, now=timezone.now()) == ([] if is_equal else [second.pk])
+
+
+@pytest.mark.parametrize("first", [LoanStatus.CANCELLED, LoanStatus.PENDING])
+def test_every_waiting_loan_that_it_fits_waits(
+    umoja: Partner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, first: LoanStatus
+) -> None:
+    """An officer rejects a loan and enters it anew: the row fits the rejected one first."""
+    mifos = BookOfMifos()
+    loan = found_loan(umoja)
+    again = found_loan(umoja, client_id=loan.client_id, phone_number=loan.phone_number)
+    mifos.holds(loan, WAITING if first == LoanStatus.PENDING else REJECTED)
+    mifos.holds(again, WAITING)
+    if first == LoanStatus.CANCELLED:
+        cancel(loan.pk, mifos.loans[loan.loan_id], now=timezone.now())
+    file = StatementFile()
+    party = f"{loan.phone_number} - JANE WANJIKU"
+    file.row("SGX0000009", amount=loan.net_disbursal_amount or 0, party=party)
+    read = read_statement(file.write(tmp_path))
+
+    compare(umoja, mifos, monkeypatch, statement=read, shortcode="600111")
+
+    assert due_loans(umoja, now=timezone.now()) == []
