@@ -219,7 +219,8 @@ def _explained(
         absent={each.pk for each in absent},
         slug=comparison.slug,
     )
-    yield from (suggestions.explain(row) for row in unmatched)
+    for row in unmatched:
+        yield from suggestions.explain(row)
     for attempt in absent:
         if attempt.pk not in suggestions.taken:
             is_recorded = attempt.status == AttemptStatus.COMPLETED

@@ -45,24 +45,28 @@ class Suggestions:
         if rows:
             self._find(partners, shortcode, rows)
 
-    def explain(self, row: StatementRow) -> Difference:
-        """Return the difference that this row is, with the best candidate there is."""
+    def explain(self, row: StatementRow) -> Iterator[Difference]:
+        """Yield the difference that this row is, with the best candidate there is. What is closed
+        was perhaps not meant: a waiting loan that the row fits as well is told of, too."""
         found = list(self._candidates(row))
         free = [each for each in found if each.pk not in self.taken]
         still_open = [each for each in free if each.status in OPEN_STATES]
         other_receipt = [each for each in free if each.pk in self._absent]
         paid = [each for each in found if each.status in MONEY_MOVED or each.pk in self.taken]
         if still_open:
-            return self._take(still_open[0], row, DifferenceKind.MISSING_RESULT, "has no result")
-        if other_receipt:
+            yield self._take(still_open[0], row, DifferenceKind.MISSING_RESULT, "has no result")
+        elif other_receipt:
             holds = f"holds receipt {other_receipt[0].transaction_receipt} instead"
-            return self._take(other_receipt[0], row, DifferenceKind.RECEIPT_DIFFERS, holds)
-        if paid:
+            yield self._take(other_receipt[0], row, DifferenceKind.RECEIPT_DIFFERS, holds)
+        elif paid:
             was_paid = f"was paid with receipt {paid[0].transaction_receipt or 'unknown'}"
-            return self._take(paid[0], row, DifferenceKind.DUPLICATE_PAYMENT, was_paid)
-        if free:
-            return self._take(free[0], row, DifferenceKind.FAILED_BUT_PAID, "is closed as failed")
-        return self._unknown(row)
+            yield self._take(paid[0], row, DifferenceKind.DUPLICATE_PAYMENT, was_paid)
+            yield from self._waiting_too(row, paid[0])
+        elif free:
+            yield self._take(free[0], row, DifferenceKind.FAILED_BUT_PAID, "is closed as failed")
+            yield from self._waiting_too(row, free[0])
+        else:
+            yield from self._unknown(row)
 
     def _find(
         self, partners: Sequence[Partner], shortcode: str, rows: Sequence[StatementRow]
@@ -104,26 +108,42 @@ class Suggestions:
             ours=str(attempt.status),
         )
 
-    def _unknown(self, row: StatementRow) -> Difference:
-        kind = DifferenceKind.RECEIPT_UNKNOWN_TO_US
+    def _unknown(self, row: StatementRow) -> Iterator[Difference]:
+        fitting = list(self._fitting(row))
+        waiting = [loan for loan in fitting if loan.status == LoanStatus.PENDING]
+        if fitting:
+            yield from (_of_loan(row, loan) for loan in waiting or fitting[:1])
+        else:
+            said = f"The statement shows receipt {row.receipt}, and no loan of ours fits it"
+            kind = DifferenceKind.RECEIPT_UNKNOWN_TO_US
+            yield _difference(row, kind, said, partner=self._slug)
+
+    def _waiting_too(self, row: StatementRow, told: DisbursementRequest) -> Iterator[Difference]:
+        for loan in self._fitting(row):
+            if loan.status == LoanStatus.PENDING and loan.pk != told.loan_tracking_id:
+                yield _of_loan(row, loan)
+
+    def _fitting(self, row: StatementRow) -> Iterator[LoanTracking]:
         for loan in self._loans[row.amount]:
             if _may_be_for(loan, row) and names_phone(row.party, loan.phone_number):
-                said = (
-                    f"The statement shows receipt {row.receipt} with the phone and amount of loan "
-                    f"{loan.loan_id}, which is {loan.get_status_display().lower()} with us"
-                )
-                return _difference(
-                    row,
-                    kind,
-                    said,
-                    partner=loan.partner.slug,
-                    loan=loan,
-                    ours=str(loan.status),
-                    # A loan that left the waiting list is not paid by us any more.
-                    is_quiet=loan.status == LoanStatus.CANCELLED,
-                )
-        said = f"The statement shows receipt {row.receipt}, and no loan of ours fits it"
-        return _difference(row, kind, said, partner=self._slug)
+                yield loan
+
+
+def _of_loan(row: StatementRow, loan: LoanTracking) -> Difference:
+    said = (
+        f"The statement shows receipt {row.receipt} with the phone and amount of loan "
+        f"{loan.loan_id}, which is {loan.get_status_display().lower()} with us"
+    )
+    return _difference(
+        row,
+        DifferenceKind.RECEIPT_UNKNOWN_TO_US,
+        said,
+        partner=loan.partner.slug,
+        loan=loan,
+        ours=str(loan.status),
+        # A loan that left the waiting list is not paid by us any more.
+        is_quiet=loan.status == LoanStatus.CANCELLED,
+    )
 
 
 def _may_be_for(loan: LoanTracking, row: StatementRow) -> bool:
