@@ -13,7 +13,7 @@ from disbursements.models import (
     DisbursementRequest,
 )
 from disbursements.moves import Move, move_attempt, note_on_attempt
-from disbursements.receipts import Given, given_elsewhere, is_held_elsewhere
+from disbursements.receipts import Given, given_elsewhere, is_held_elsewhere, not_its_own
 from disbursements.schedule import next_question_at
 from disbursements.sending import doubt, fail
 from disbursements.verdicts import Proof, Verdict
@@ -61,10 +61,7 @@ def _call_if_given_elsewhere(
 
 
 def _call_to_the_other(other: Given, receipt: str, *, now: datetime) -> None:
-    message = (
-        f"Two people gave receipt {receipt} to this loan, and M-Pesa says that it paid "
-        "another one: look whether this one was paid"
-    )
+    message = not_its_own(receipt)
     with transaction.atomic():
         loan = lock_loan(other.loan_tracking_id)
         if was_called(loan, message):

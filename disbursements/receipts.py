@@ -53,6 +53,14 @@ class Given:
     words: str
 
 
+def not_its_own(receipt: str) -> str:
+    """Return the words by which people are called to the loan that they gave this receipt to."""
+    return (
+        f"Two people gave receipt {receipt} to this loan, and M-Pesa says that it paid "
+        "another one: look whether this one was paid"
+    )
+
+
 def is_held_elsewhere(attempt: DisbursementRequest, receipt: str) -> bool:
     """Does another attempt of this lender, or of one that shares its shortcode, hold it? A receipt
     is one payment of the shortcode's account."""
@@ -75,12 +83,9 @@ def given_elsewhere(attempt: DisbursementRequest, receipt: str) -> list[Given]:
 
 
 def _is_taken_back(attempt_pk: int, receipt: str, *, since: int) -> bool:
-    """Have two people said of a failed attempt since that it was not paid, or with another one?"""
+    """Have two people said since that it was not paid, or with another one?"""
     later = ReviewResolution.objects.filter(
-        disbursement_request=attempt_pk,
-        disbursement_request__transaction_receipt="",
-        confirmed_at__isnull=False,
-        pk__gt=since,
+        disbursement_request=attempt_pk, confirmed_at__isnull=False, pk__gt=since
     )
     return later.exclude(receipt=receipt).exists()
 

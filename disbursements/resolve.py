@@ -18,18 +18,19 @@ from disbursements.models import (
     ResolutionOutcome,
     ReviewResolution,
 )
-from disbursements.moves import locked_attempt
+from disbursements.moves import locked_attempt, note_on_attempt
 from disbursements.outcomes import mark_paid
 from disbursements.questioned import questioned
-from disbursements.receipts import given_elsewhere, is_held_elsewhere
+from disbursements.receipts import given_elsewhere, is_held_elsewhere, not_its_own
 from disbursements.sending import fail
 from disbursements.verdicts import Proof, Verdict
 from loans.audit import EventDraft, move_loan, note_change
 from loans.models import ApprovalState, HoldReason, LoanStatus, LoanTracking
-from loans.review import OF_A_SUCCESS, SETTLED
+from loans.review import OF_A_SUCCESS, SETTLED, was_called
 from mpesa.models import MpesaCallback
 
 RECEIPT = re.compile(r"[A-Z0-9]{10}")
+NOT_ITS_OWN = "NOT-"  # before a receipt that is another loan's: what is closed as paid keeps one
 RECORD_BY_HAND = (
     "The attempt stays closed as failed, so it is not recorded by itself: record the payment in "
     "Mifos X by hand, with its receipt."
@@ -192,9 +193,7 @@ def resolution_refusal(
         return _paid_refusal(attempt, receipt)
     if receipt:
         return "A receipt proves a payment: say 'paid', or leave the receipt out."
-    if attempt.status in MONEY_MOVED:
-        return f"M-Pesa proved it paid (receipt {attempt.transaction_receipt})."
-    return ""
+    return _unpaid_refusal(attempt) if attempt.status in MONEY_MOVED else ""
 
 
 def _not_in_doubt(
@@ -227,8 +226,21 @@ def _paid_refusal(attempt: DisbursementRequest, receipt: str) -> str:
     return _taken(receipt) if is_taken else ""
 
 
+def _unpaid_refusal(attempt: DisbursementRequest) -> str:
+    """What is paid stays so, but for a receipt that people gave and M-Pesa proved for another."""
+    receipt = attempt.transaction_receipt
+    if not was_called(attempt.loan_tracking, not_its_own(receipt)):
+        return f"M-Pesa proved it paid (receipt {receipt})."
+    if attempt.status != AttemptStatus.COMPLETED:
+        return "Mifos X is being told that it was paid: say so once it shows the disbursement."
+    return ""
+
+
 def _taken(receipt: str) -> str:
-    return f"Receipt {receipt} belongs to another loan."
+    return (
+        f"Receipt {receipt} belongs to another loan. Was it given to that one by mistake, then two "
+        "people say there first that it was not paid."
+    )
 
 
 def _settle(
@@ -242,6 +254,8 @@ def _settle(
     reason = f"Settled by {actors}: {resolution.reason}"
     if attempt.status not in SETTLEABLE:
         _review_done(loan, actors=actors, reason=reason, now=now)
+        if resolution.outcome == ResolutionOutcome.NOT_PAID and attempt.status in MONEY_MOVED:
+            _take_back(attempt, loan, actors, now=now)
         if resolution.outcome == ResolutionOutcome.PAID and attempt.status == AttemptStatus.FAILED:
             _never_again(loan, f"{reason} (receipt {resolution.receipt})", actors, now=now)
     elif resolution.outcome == ResolutionOutcome.PAID:
@@ -251,6 +265,24 @@ def _settle(
     else:
         evidence: dict[str, object] = {"proof": "two people", "resolution": resolution.pk}
         fail(attempt, loan, reason=reason, evidence=evidence, now=now, actor=actors)
+
+
+def _take_back(
+    attempt: DisbursementRequest, loan: LoanTracking, actors: str, *, now: datetime
+) -> None:
+    """Free the receipt for the loan that it paid. Mifos X shows this loan as disbursed still: a
+    person undoes that, and only a new cycle, which another approves, pays it."""
+    struck = f"{NOT_ITS_OWN}{attempt.transaction_receipt}"
+    note_on_attempt(attempt, transaction_receipt=struck)
+    note_change(
+        loan,
+        actor=actors,
+        reason="Its receipt is another loan's. Undo the disbursement in Mifos X; the loan can then "
+        "be paid in a new cycle",
+        at=now,
+        details={"disbursement_request_id": attempt.pk},
+        mpesa_receipt_number=struck,
+    )
 
 
 def _never_again(loan: LoanTracking, reason: str, actors: str, *, now: datetime) -> None:

@@ -12,27 +12,85 @@ import pytest
 from django.utils import timezone
 
 from disbursements.evidence import apply_verdict
-from disbursements.models import AttemptStatus, ResolutionOutcome
+from disbursements.models import AttemptStatus, DisbursementRequest, ResolutionOutcome
+from disbursements.moves import locked_attempt
+from disbursements.record import complete
+from disbursements.resolve import ResolutionRefused
 from disbursements.tests.making import make_partner
+from loans.models import LoanStatus
+from mifos.client import Disbursal
 from tests.audit.test_31_mends_of_the_first import LATE
 from tests.audit.test_169_the_loan_that_a_receipt_was_given_to import said_by_people
-from tests.audit.test_184_the_open_payment_that_a_receipt_was_given_to import open_payment
+from tests.audit.test_184_the_open_payment_that_a_receipt_was_given_to import loan_of, open_payment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the index one_attempt_per_receipt and a closed row that keeps a false receipt: the "
-    "mend is a decision, not a line",
-)
-def test_two_people_can_say_what_mpesa_says() -> None:
-    partner = make_partner()
-    given, proven = open_payment(partner), open_payment(partner)
-    said_by_people(given, ResolutionOutcome.PAID, LATE.receipt)
+@pytest.fixture
+def given() -> DisbursementRequest:
+    """A silent payment to which two people gave a receipt, recorded in Mifos X since."""
+    attempt = open_payment(make_partner())
+    said_by_people(attempt, ResolutionOutcome.PAID, LATE.receipt)
+    complete(attempt, recorded(attempt))
+    return attempt
+
+
+def recorded(attempt: DisbursementRequest) -> Disbursal:
+    return Disbursal(
+        transaction_id=7,
+        amount=attempt.principal,
+        date=timezone.localdate(),
+        external_id=attempt.mifos_external_id,
+        receipt_number=LATE.receipt,
+        account_number=attempt.msisdn,
+        is_reversed=False,
+    )
+
+
+def test_two_people_can_say_what_mpesa_says_once_the_receipt_was_taken_back(
+    given: DisbursementRequest,
+) -> None:
+    proven = open_payment(given.partner)
     apply_verdict(proven.pk, LATE, now=timezone.now())
 
+    said_by_people(given, ResolutionOutcome.NOT_PAID)
     said_by_people(proven, ResolutionOutcome.PAID, LATE.receipt)
+
+    for attempt in (given, proven):
+        attempt.refresh_from_db()
+    assert (proven.status, proven.transaction_receipt) == (AttemptStatus.PAID, LATE.receipt)
+    assert (given.status, given.transaction_receipt) == (
+        AttemptStatus.COMPLETED,
+        f"NOT-{LATE.receipt}",
+    )
+    loan = loan_of(given)  # undone in Mifos X by a person, it is paid in a new cycle
+    assert (loan.status, loan.review_reason) == (LoanStatus.DISBURSED, "")
+    assert loan.mpesa_receipt_number == given.transaction_receipt
+
+
+def test_mpesa_says_it_once_more_and_nobody_else_is_needed(given: DisbursementRequest) -> None:
+    proven = open_payment(given.partner)
+    apply_verdict(proven.pk, LATE, now=timezone.now())
+    said_by_people(given, ResolutionOutcome.NOT_PAID)
+
+    apply_verdict(proven.pk, LATE, asked_at=timezone.now(), now=timezone.now())
 
     proven.refresh_from_db()
     assert proven.status == AttemptStatus.PAID
+
+
+def test_what_mpesa_gave_to_no_other_is_not_taken_back(given: DisbursementRequest) -> None:
+    with pytest.raises(ResolutionRefused, match="proved it paid"):
+        said_by_people(given, ResolutionOutcome.NOT_PAID)
+
+
+def test_what_mifos_is_being_told_of_is_not_taken_back_yet() -> None:
+    given = open_payment(make_partner())
+    said_by_people(given, ResolutionOutcome.PAID, LATE.receipt)
+    apply_verdict(open_payment(given.partner).pk, LATE, now=timezone.now())
+
+    with pytest.raises(ResolutionRefused, match="is being told"):
+        said_by_people(given, ResolutionOutcome.NOT_PAID)
+
+    with locked_attempt(given.pk) as (attempt, _):
+        assert attempt.transaction_receipt == LATE.receipt
