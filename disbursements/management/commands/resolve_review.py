@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from disbursements.actors import actor_with
-from disbursements.models import DisbursementRequest, ResolutionOutcome
+from disbursements.models import DisbursementRequest, ResolutionOutcome, ReviewResolution
 from disbursements.questioned import attempt_to_settle
 from disbursements.resolve import (
     RECORD_BY_HAND,
@@ -31,7 +31,7 @@ class Command(DatabaseCommand):
         parser.add_argument("id", type=int, metavar="ID", help="id of loan_tracking")
         parser.add_argument("--outcome", required=True, choices=ResolutionOutcome.values)
         parser.add_argument(
-            "--attempt", type=int, metavar="N", help="its number, once the loan has several"
+            "--attempt", type=int, metavar="N", help="its number, if not the one that waits"
         )
         parser.add_argument("--receipt", default="", help="M-Pesa receipt, for paid only")
         parser.add_argument("--actor", required=True, metavar="USER", help="who saw the statement")
@@ -47,7 +47,7 @@ class Command(DatabaseCommand):
         _refuse_contradiction(**options)
         first = actor_with(options["actor"], PERMISSION, loan_pk=options["id"])
         second = actor_with(options["second_actor"], PERMISSION, loan_pk=options["id"])
-        attempt = _attempt_meant(options["id"], options["attempt"])
+        attempt = _attempt_meant(options)
         outcome, now = ResolutionOutcome(options["outcome"]), timezone.now()
         try:
             with transaction.atomic():
@@ -63,28 +63,40 @@ class Command(DatabaseCommand):
         self.stdout.write(json.dumps(document, indent=2) if options["json"] else said)
 
 
-def _attempt_meant(loan_pk: int, number: int | None) -> DisbursementRequest:
-    """Return the attempt that the statement speaks of. Of several, it must be named: another may
-    have been sent since the statement was read, or since this very line was run before."""
+def _attempt_meant(options: dict[str, Any]) -> DisbursementRequest:
+    """Return the attempt that the statement speaks of: the one that waits, if none is named. Words
+    that settled an earlier attempt, run once more, speak of no later one."""
     attempts = list(
-        DisbursementRequest.objects.filter(loan_tracking_id=loan_pk)
+        DisbursementRequest.objects.filter(loan_tracking_id=options["id"])
         .select_related("loan_tracking")
         .order_by("attempt_no")
     )
     likely = attempt_to_settle(attempts)
     if likely is None:
-        raise CommandError(f"Loan {loan_pk} has no payment to settle.", returncode=2)
-    if number is None and len(attempts) > 1:
+        raise CommandError(f"Loan {options['id']} has no payment to settle.", returncode=2)
+    number = options["attempt"]
+    if number is None and _is_repeated(options, likely):
         raise CommandError(
-            f"Loan {loan_pk} has {len(attempts)} attempts, and attempt {likely.attempt_no} waits "
-            f"to be settled. If the statement speaks of that one: --attempt {likely.attempt_no}. "
-            "Nothing was done.",
+            f"The same words have settled an earlier attempt of loan {options['id']}. If the "
+            f"statement speaks of attempt {likely.attempt_no} now, add "
+            f"--attempt {likely.attempt_no}. Nothing was done.",
             returncode=1,
         )
-    meant = [one for one in attempts if number in {None, one.attempt_no}]
-    if not meant:
-        raise CommandError(f"Loan {loan_pk} has no attempt {number}.", returncode=2)
-    return meant[0]
+    named = [one for one in attempts if one.attempt_no == number]
+    if number is not None and not named:
+        raise CommandError(f"Loan {options['id']} has no attempt {number}.", returncode=2)
+    return (named or [likely])[0]
+
+
+def _is_repeated(options: dict[str, Any], likely: DisbursementRequest) -> bool:
+    said = ReviewResolution.objects.filter(
+        disbursement_request__loan_tracking=likely.loan_tracking_id,
+        outcome=options["outcome"],
+        receipt=options["receipt"],
+        reason=options["reason"][:500],
+        confirmed_at__isnull=False,
+    )
+    return said.exclude(disbursement_request=likely).exists()
 
 
 def _refuse_contradiction(
