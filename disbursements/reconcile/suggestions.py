@@ -19,7 +19,8 @@ from partners.models import Partner
 # M-Pesa's clock may be a little behind ours, and a queued payment may run days later.
 BEFORE_SEND = timedelta(minutes=15)
 AFTER_SEND = timedelta(days=3)
-UNPAID = (LoanStatus.PENDING, LoanStatus.FAILED, LoanStatus.CANCELLED)
+MAY_BE_PAID = (LoanStatus.PENDING, LoanStatus.FAILED)
+UNPAID = (*MAY_BE_PAID, LoanStatus.CANCELLED)
 
 
 class Suggestions:
@@ -110,7 +111,7 @@ class Suggestions:
 
     def _unknown(self, row: StatementRow) -> Iterator[Difference]:
         fitting = list(self._fitting(row))
-        waiting = [loan for loan in fitting if loan.status == LoanStatus.PENDING]
+        waiting = [loan for loan in fitting if loan.status in MAY_BE_PAID]
         if fitting:
             yield from (_of_loan(row, loan) for loan in waiting or fitting[:1])
         else:
@@ -120,7 +121,7 @@ class Suggestions:
 
     def _waiting_too(self, row: StatementRow, told: DisbursementRequest) -> Iterator[Difference]:
         for loan in self._fitting(row):
-            if loan.status == LoanStatus.PENDING and loan.pk != told.loan_tracking_id:
+            if loan.status in MAY_BE_PAID and loan.pk != told.loan_tracking_id:
                 yield _of_loan(row, loan)
 
     def _fitting(self, row: StatementRow) -> Iterator[LoanTracking]:
