@@ -132,7 +132,8 @@ def evidence(case: Case, standing: Standing | None, *, now: datetime) -> list[st
     found = [
         *_of_the_past(case),
         *_of_request(case, now),
-        *(_of_attempt(case.attempt, now) if case.attempt else ["Nothing was sent to M-Pesa yet."]),
+        *_of_hold(case),
+        *(_of_attempt(case.attempt, now) if case.attempt else [_nothing_sent(case)]),
         *_of_proposal(case, now),
         *_of_float(standing, now),
     ]
@@ -145,6 +146,17 @@ def _of_the_past(case: Case) -> Iterator[str]:
             "This loan was paid or disbursed before, and the client may have the money: see its "
             "history."
         )
+
+
+def _of_hold(case: Case) -> Iterator[str]:
+    if case.loan.staff_hold:
+        yield f"{case.loan.staff_hold.rstrip('.')}."
+
+
+def _nothing_sent(case: Case) -> str:
+    if case.loan.staff_hold:
+        return "Loan Poll knows of nothing sent; the client may have been paid another way."
+    return "Nothing was sent to M-Pesa yet."
 
 
 def _of_request(case: Case, now: datetime) -> Iterator[str]:
