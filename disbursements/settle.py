@@ -247,8 +247,9 @@ def _note_on_shortcode(
         note_balance(*place, utility=result.utility_balance, now=now)
     if result.code == FLOAT_SHORT_CODE:
         mark_float_short(*place, now=now)
-    is_old = _is_of_an_old_credential(attempt, attempt.last_sent_at, now=now)
-    if meaning.stops_shortcode and not is_old:
+    if not meaning.stops_shortcode:
+        return
+    if not _is_of_an_old_credential(attempt, attempt.last_sent_at, now=now):
         _stop(*place, result.code, now=now)
 
 
