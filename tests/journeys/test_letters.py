@@ -80,7 +80,7 @@ def _more_clients(stage: Stage, count: int) -> list[int]:
 
 
 def test_success_then_failure_stays_paid_and_calls_a_person(stage: Stage) -> None:
-    stage.sandbox.add_fault("callback", "success_then_failure", code="2040", seconds=0.05)
+    stage.sandbox.add_fault("callback", "success_then_failure", code="2040", seconds=0.5)
 
     stage.sync_until(lambda: stage.attempt().status == AttemptStatus.COMPLETED)
 
@@ -90,7 +90,7 @@ def test_success_then_failure_stays_paid_and_calls_a_person(stage: Stage) -> Non
 
 
 def test_failure_then_success_is_neither_until_two_people_look(stage: Stage) -> None:
-    stage.sandbox.add_fault("callback", "failure_then_success", code="2040", seconds=0.05)
+    stage.sandbox.add_fault("callback", "failure_then_success", code="2040", seconds=0.5)
 
     stage.sync(4)
 
