@@ -54,7 +54,7 @@ OF_REVIEW: dict[ReviewReason, Advice] = {
     ),
     ReviewReason.CHECKER_REJECTED: Advice(
         means="The client has the money. The checker in Mifos X rejected the disbursement.",
-        do="Do not pay again. Ask the checker why, and have it approved in Mifos X.",
+        do="Do not pay again. Ask the checker why, then tell Mifos X again and have that approved.",
         danger=True,
     ),
     ReviewReason.UNDONE_AFTER_PAYMENT: Advice(
