@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from disbursements.identity import record_idempotency_key
@@ -205,11 +205,20 @@ def _close_undone(attempt: DisbursementRequest, undone: Disbursal) -> None:
 
 def _is_settled(attempt: DisbursementRequest, message: str) -> bool:
     """Were people told this of the attempt, and have two of them settled it since?"""
-    mine = LoanEvent.objects.filter(
+    mine = _events_of(attempt)
+    # A line that calls nobody may say the same.
+    called = mine.filter(reason__in=[message, f"{CALLED}{message}"], details__has_key="review")
+    return _is_settled_since(called, mine)
+
+
+def _events_of(attempt: DisbursementRequest) -> QuerySet[LoanEvent]:
+    return LoanEvent.objects.filter(
         loan_tracking=attempt.loan_tracking_id, details__disbursement_request_id=attempt.pk
     )
-    said = mine.filter(reason__in=[message, f"{CALLED}{message}"]).order_by("-id")
-    last = said.values_list("id", flat=True).first()
+
+
+def _is_settled_since(called: QuerySet[LoanEvent], mine: QuerySet[LoanEvent]) -> bool:
+    last = called.order_by("-id").values_list("id", flat=True).first()
     return last is not None and mine.filter(details__has_key=SETTLED, id__gt=last).exists()
 
 
