@@ -11,11 +11,11 @@ import threading
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from disbursements.identity import record_idempotency_key
-from disbursements.models import AttemptStatus, DisbursementRequest, ReviewResolution
+from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import (
     Move,
     StaleAttempt,
@@ -337,11 +337,7 @@ def _leave_the_key(attempt: DisbursementRequest) -> None:
 def call_to_unrecorded(partner: Partner, *, now: datetime) -> None:
     """Put what is paid for a day, and not recorded, before a person: a lender who was switched off
     is polled no more, and nothing else tells that its Mifos X is closed to us."""
-    settled_since = ReviewResolution.objects.filter(
-        disbursement_request=OuterRef("pk"), confirmed_at__gt=OuterRef("paid_at")
-    )
     late = DisbursementRequest.objects.filter(
-        ~Exists(settled_since),
         partner=partner,
         status=AttemptStatus.PAID,
         paid_at__lt=now - CHECKER_PATIENCE,
@@ -349,7 +345,7 @@ def call_to_unrecorded(partner: Partner, *, now: datetime) -> None:
     )
     for pk in list(late.values_list("pk", flat=True)):
         with locked_attempt(pk) as (attempt, loan):
-            if attempt.status == AttemptStatus.PAID:
+            if attempt.status == AttemptStatus.PAID and _is_unrecorded_too_long(attempt, now=now):
                 said = loan.error_message or "Mifos X does not show it yet"
                 raise_review_locked(
                     loan,
@@ -358,6 +354,14 @@ def call_to_unrecorded(partner: Partner, *, now: datetime) -> None:
                     now=now,
                     disbursement_request_id=pk,
                 )
+
+
+def _is_unrecorded_too_long(attempt: DisbursementRequest, *, now: datetime) -> bool:
+    """Not while a new command has its own day, nor once two people have settled that it is so."""
+    mine = _events_of(attempt)
+    called = mine.filter(details__review=ReviewReason.PAID_NOT_RECORDED.value)
+    is_late = now - _waits_since(attempt) > CHECKER_PATIENCE
+    return is_late and not _is_settled_since(called, mine)
 
 
 def due_to_record(partner: Partner) -> list[int]:
