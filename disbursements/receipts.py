@@ -13,6 +13,7 @@ from disbursements.models import (
 )
 from prepared.statements import Slot, Tuples
 
+NOT_ITS_OWN = "NOT-"  # before a receipt that is another loan's: what is closed as paid keeps one
 LOAN_OF_ANOTHER = "a loan of another lender"  # and no more: this lender's staff read it
 # Another lender may pay from the same shortcode. By the loan's receipt, which has an index.
 _with_receipt = Tuples(
@@ -59,6 +60,34 @@ def not_its_own(receipt: str) -> str:
         f"Two people gave receipt {receipt} to this loan, and M-Pesa says that it paid "
         "another one: look whether this one was paid"
     )
+
+
+def is_struck(receipt: str) -> bool:
+    """Is it one that two people took back?"""
+    return receipt.startswith(NOT_ITS_OWN)
+
+
+def struck(attempt: DisbursementRequest) -> str:
+    """Return how the receipt of this attempt is kept once it is another loan's. Several loans of
+    one lender may have been given the same."""
+    kept = f"{NOT_ITS_OWN}{attempt.transaction_receipt}"
+    before = DisbursementRequest.objects.filter(
+        partner=attempt.partner_id, transaction_receipt__startswith=kept
+    ).count()
+    return f"{kept}-{before + 1}" if before else kept
+
+
+def was_corrected(attempt: DisbursementRequest, proven: str) -> bool:
+    """Have two people said that the receipt it was closed with, `proven`, is not its own, and so
+    given it the one it holds?"""
+    held = attempt.transaction_receipt
+    said = ReviewResolution.objects.filter(
+        disbursement_request=attempt.pk, confirmed_at__isnull=False
+    )
+    if is_struck(held):
+        is_of_it = held.split("-")[1] in {proven, *said.values_list("receipt", flat=True)}
+        return is_of_it and said.filter(outcome=ResolutionOutcome.NOT_PAID).exists()
+    return said.filter(outcome=ResolutionOutcome.PAID, receipt=held).exists()
 
 
 def is_held_elsewhere(attempt: DisbursementRequest, receipt: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 
 from disbursements.models import ALLOWED_MOVES, AttemptStatus, DisbursementRequest
+from disbursements.receipts import was_corrected
 from loans.models import LoanTracking
 from loans.verify import AttemptTrail, Fault, Trail, fault_of
 
@@ -61,7 +62,9 @@ def _changed_promises(row: DisbursementRequest, trail: AttemptTrail) -> Iterator
         yield "its id at M-Pesa is not the one it was sent under"
     for status, details in zip(trail.statuses, trail.details, strict=True):
         receipt = details.get("receipt", row.transaction_receipt)
-        if status == AttemptStatus.PAID and receipt != row.transaction_receipt:
+        if status != AttemptStatus.PAID or receipt == row.transaction_receipt:
+            continue
+        if not was_corrected(row, str(receipt)):
             yield f"M-Pesa proved receipt {receipt}, and the row says {row.transaction_receipt!r}"
 
 

@@ -21,7 +21,13 @@ from disbursements.models import (
 from disbursements.moves import locked_attempt, note_on_attempt
 from disbursements.outcomes import mark_paid
 from disbursements.questioned import questioned
-from disbursements.receipts import given_elsewhere, is_held_elsewhere, not_its_own
+from disbursements.receipts import (
+    given_elsewhere,
+    is_held_elsewhere,
+    is_struck,
+    not_its_own,
+    struck,
+)
 from disbursements.sending import fail
 from disbursements.verdicts import Proof, Verdict
 from loans.audit import EventDraft, move_loan, note_change
@@ -30,7 +36,6 @@ from loans.review import OF_A_SUCCESS, SETTLED, was_called
 from mpesa.models import MpesaCallback
 
 RECEIPT = re.compile(r"[A-Z0-9]{10}")
-NOT_ITS_OWN = "NOT-"  # before a receipt that is another loan's: what is closed as paid keeps one
 RECORD_BY_HAND = (
     "The attempt stays closed as failed, so it is not recorded by itself: record the payment in "
     "Mifos X by hand, with its receipt."
@@ -218,17 +223,20 @@ def _not_in_doubt(
 def _paid_refusal(attempt: DisbursementRequest, receipt: str) -> str:
     if not RECEIPT.fullmatch(receipt):
         return "A receipt of ten capital letters and digits is required, such as SGH7K2M9QD."
-    if attempt.status in MONEY_MOVED and receipt != attempt.transaction_receipt:
-        return f"It is paid already, with receipt {attempt.transaction_receipt}."
-    if attempt.status in MONEY_MOVED:
+    if attempt.status in MONEY_MOVED and receipt == attempt.transaction_receipt:
         return ""  # proven, whatever people said of another loan
+    if attempt.status in MONEY_MOVED and _unpaid_refusal(attempt):
+        return f"It is paid already, with receipt {attempt.transaction_receipt}."
     is_taken = is_held_elsewhere(attempt, receipt) or given_elsewhere(attempt, receipt)
     return _taken(receipt) if is_taken else ""
 
 
 def _unpaid_refusal(attempt: DisbursementRequest) -> str:
-    """What is paid stays so, but for a receipt that people gave and M-Pesa proved for another."""
+    """What is paid stays so, and by its receipt, but for one that people gave and M-Pesa proved
+    for another."""
     receipt = attempt.transaction_receipt
+    if is_struck(receipt):
+        return ""  # it was said before; people may be called to its loan for something else since
     if not was_called(attempt.loan_tracking, not_its_own(receipt)):
         return f"M-Pesa proved it paid (receipt {receipt})."
     if attempt.status != AttemptStatus.COMPLETED:
@@ -254,8 +262,8 @@ def _settle(
     reason = f"Settled by {actors}: {resolution.reason}"
     if attempt.status not in SETTLEABLE:
         _review_done(loan, actors=actors, reason=reason, now=now)
-        if resolution.outcome == ResolutionOutcome.NOT_PAID and attempt.status in MONEY_MOVED:
-            _take_back(attempt, loan, actors, now=now)
+        if attempt.status in MONEY_MOVED:
+            _correct_receipt(attempt, loan, resolution, actors, now=now)
         if resolution.outcome == ResolutionOutcome.PAID and attempt.status == AttemptStatus.FAILED:
             _never_again(loan, f"{reason} (receipt {resolution.receipt})", actors, now=now)
     elif resolution.outcome == ResolutionOutcome.PAID:
@@ -267,21 +275,34 @@ def _settle(
         fail(attempt, loan, reason=reason, evidence=evidence, now=now, actor=actors)
 
 
-def _take_back(
-    attempt: DisbursementRequest, loan: LoanTracking, actors: str, *, now: datetime
+def _correct_receipt(
+    attempt: DisbursementRequest,
+    loan: LoanTracking,
+    resolution: ReviewResolution,
+    actors: str,
+    *,
+    now: datetime,
 ) -> None:
-    """Free the receipt for the loan that it paid. Mifos X shows this loan as disbursed still: a
-    person undoes that, and only a new cycle, which another approves, pays it."""
-    struck = f"{NOT_ITS_OWN}{attempt.transaction_receipt}"
-    note_on_attempt(attempt, transaction_receipt=struck)
+    """Free a receipt for the loan that it paid. Mifos X shows this loan as disbursed still, with
+    it: a person corrects that, or undoes it if this one was not paid, and only a new cycle, which
+    another approves, pays it."""
+    if resolution.receipt == attempt.transaction_receipt:
+        return
+    if resolution.outcome == ResolutionOutcome.PAID:
+        receipt, then = resolution.receipt, "Correct it in Mifos X: this one was paid by its own"
+    elif is_struck(attempt.transaction_receipt):
+        return
+    else:
+        receipt = struck(attempt)
+        then = "Undo the disbursement in Mifos X; the loan can then be paid in a new cycle"
+    note_on_attempt(attempt, transaction_receipt=receipt)
     note_change(
         loan,
         actor=actors,
-        reason="Its receipt is another loan's. Undo the disbursement in Mifos X; the loan can then "
-        "be paid in a new cycle",
+        reason=f"Its receipt is another loan's. {then}",
         at=now,
         details={"disbursement_request_id": attempt.pk},
-        mpesa_receipt_number=struck,
+        mpesa_receipt_number=receipt,
     )
 
 

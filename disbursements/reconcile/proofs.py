@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from disbursements.models import AttemptStatus, DisbursementRequest
+from disbursements.receipts import is_struck, was_corrected
 from disbursements.reconcile.differences import Difference, DifferenceKind
 from loans.models import LoanEvent
 
@@ -18,8 +19,12 @@ def unproven(paid: Sequence[DisbursementRequest]) -> Iterator[Difference]:
         receipts = _proven_receipts(chunk)
         for attempt in chunk:
             proven = receipts.get(attempt.pk, "")
-            if proven != attempt.transaction_receipt:
+            if proven == attempt.transaction_receipt:
+                continue
+            if not was_corrected(attempt, proven):
                 yield _unproven(attempt, proven)
+            elif is_struck(attempt.transaction_receipt):
+                yield _taken_back(attempt, proven)
 
 
 def held_twice(paid: Sequence[DisbursementRequest]) -> Iterator[Difference]:
@@ -54,8 +59,20 @@ def _unproven(attempt: DisbursementRequest, proven: str) -> Difference:
     return _difference(attempt, kind, said, mpesa=proven or "no proof")
 
 
+def _taken_back(attempt: DisbursementRequest, proven: str) -> Difference:
+    """People know: it is listed for as long as Mifos X, and our status, call it paid."""
+    said = f"Two people said that it was not paid: its receipt {proven} is another loan's"
+    kind = DifferenceKind.RECORDED_NOT_PAID
+    return _difference(attempt, kind, said, mpesa="not paid", is_quiet=True)
+
+
 def _difference(
-    attempt: DisbursementRequest, kind: DifferenceKind, said: str, *, mpesa: str = ""
+    attempt: DisbursementRequest,
+    kind: DifferenceKind,
+    said: str,
+    *,
+    mpesa: str = "",
+    is_quiet: bool = False,
 ) -> Difference:
     return Difference(
         kind=kind,
@@ -67,4 +84,5 @@ def _difference(
         receipt=attempt.transaction_receipt,
         ours=str(attempt.status),
         mpesa=mpesa or attempt.transaction_receipt,
+        is_quiet=is_quiet,
     )
