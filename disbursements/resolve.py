@@ -213,6 +213,9 @@ def _not_in_doubt(
             "The attempt is closed as failed and stays so. Record the payment in Mifos X by hand; "
             "the loan then leaves its waiting list and can never be paid again."
         )
+    live = loan.attempts.exclude(pk=attempt.pk).exclude(status=AttemptStatus.FAILED).first()
+    if attempt.status == AttemptStatus.FAILED and live is not None:
+        return f"Nobody asks about this attempt. Settle attempt {live.attempt_no}, or none."
     if not doubted or None in doubted:
         return ""
     known = [pk for pk in doubted if pk is not None]
