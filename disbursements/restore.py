@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -20,7 +20,9 @@ from disbursements.resolve import withdraw
 from disbursements.sending import doubt
 from loans.audit import lock_loan, note_change
 from loans.models import HoldReason, LoanStatus, LoanTracking
+from partners.models import Partner
 
+JUST_NOW = timedelta(hours=1)
 WHY = "Restored from a backup: this send may have left since; asking M-Pesa"
 WHY_HELD = (
     "Restored from a backup: release it once you know from the M-PESA statement that it was not "
@@ -49,6 +51,14 @@ def hold_unpaid(*, actor: str, now: datetime) -> int:
         Q(status__in=[LoanStatus.PENDING, LoanStatus.FAILED]) | is_open
     )
     return sum(_hold(pk, actor, now=now) for pk in list(unpaid.values_list("pk", flat=True)))
+
+
+def not_read_since(now: datetime) -> list[str]:
+    """Return the lenders whose waiting list was not read just now: what was approved there since
+    the backup is not known, and so not held."""
+    polled = Partner.objects.filter(is_active=True, is_mifos_configured=True)
+    read = polled.filter(last_poll_succeeded_at__gte=now - JUST_NOW)
+    return list(polled.exclude(pk__in=read).order_by("slug").values_list("slug", flat=True))
 
 
 def withdraw_old_proposals(*, by: User, now: datetime) -> int:

@@ -7,7 +7,12 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from disbursements.restore import doubt_unsent, hold_unpaid, withdraw_old_proposals
+from disbursements.restore import (
+    doubt_unsent,
+    hold_unpaid,
+    not_read_since,
+    withdraw_old_proposals,
+)
 from partners.management.actors import active_user
 from partners.management.database import DatabaseCommand
 
@@ -36,3 +41,9 @@ class Command(DatabaseCommand):
             f"{held} unpaid loans are held until somebody releases them: "
             "compare them with the M-PESA statement first."
         )
+        if unread := not_read_since(now):
+            self.stdout.write(
+                f"NOT READ: {', '.join(unread)}. What was approved there since the backup is not "
+                "held: run fetch_pending_loans until it is read, then this command again, before "
+                "anything is paid."
+            )
