@@ -102,7 +102,9 @@ def _answer(
         LoanApproval.objects.filter(pk=request.pk, state=ApprovalState.REQUESTED).update(
             state=state, decided_by=by, decided_at=now, reason=reason[:500]
         )
-        declined = {"staff_hold": f"{DECLINED_BY}{by.get_username()}: {reason}"[:300]}
+        # Held for something else already: whoever releases it must know of both.
+        why = (f"{DECLINED_BY}{by.get_username()}: {reason}"[:300], loan.staff_hold)
+        declined = {"staff_hold": "; ".join(each for each in why if each)[:300]}
         note_change(
             loan,
             actor=by.get_username(),
