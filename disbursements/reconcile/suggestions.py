@@ -47,27 +47,28 @@ class Suggestions:
             self._find(partners, shortcode, rows)
 
     def explain(self, row: StatementRow) -> Iterator[Difference]:
-        """Yield the difference that this row is, with the best candidate there is. What is closed
-        was perhaps not meant: a waiting loan that the row fits as well is told of, too."""
+        """Yield the difference that this row is, with the best candidate there is. It was perhaps
+        not meant: a waiting loan that the row fits as well is told of, too."""
         found = list(self._candidates(row))
         free = [each for each in found if each.pk not in self.taken]
         still_open = [each for each in free if each.status in OPEN_STATES]
         other_receipt = [each for each in free if each.pk in self._absent]
         paid = [each for each in found if each.status in MONEY_MOVED or each.pk in self.taken]
-        if still_open:
-            yield self._take(still_open[0], row, DifferenceKind.MISSING_RESULT, "has no result")
-        elif other_receipt:
-            holds = f"holds receipt {other_receipt[0].transaction_receipt} instead"
-            yield self._take(other_receipt[0], row, DifferenceKind.RECEIPT_DIFFERS, holds)
-        elif paid:
-            was_paid = f"was paid with receipt {paid[0].transaction_receipt or 'unknown'}"
-            yield self._take(paid[0], row, DifferenceKind.DUPLICATE_PAYMENT, was_paid)
-            yield from self._waiting_too(row, paid[0])
-        elif free:
-            yield self._take(free[0], row, DifferenceKind.FAILED_BUT_PAID, "is closed as failed")
-            yield from self._waiting_too(row, free[0])
-        else:
+        best = next(iter([*still_open, *other_receipt, *paid, *free]), None)
+        if best is None:
             yield from self._unknown(row)
+            return
+        if still_open:
+            yield self._take(best, row, DifferenceKind.MISSING_RESULT, "has no result")
+        elif other_receipt:
+            holds = f"holds receipt {best.transaction_receipt} instead"
+            yield self._take(best, row, DifferenceKind.RECEIPT_DIFFERS, holds)
+        elif paid:
+            was_paid = f"was paid with receipt {best.transaction_receipt or 'unknown'}"
+            yield self._take(best, row, DifferenceKind.DUPLICATE_PAYMENT, was_paid)
+        else:
+            yield self._take(best, row, DifferenceKind.FAILED_BUT_PAID, "is closed as failed")
+        yield from self._waiting_too(row, best)
 
     def _find(
         self, partners: Sequence[Partner], shortcode: str, rows: Sequence[StatementRow]
