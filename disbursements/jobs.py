@@ -31,7 +31,7 @@ from disbursements.passes import is_polled, run_hook, serving
 from disbursements.process import due_loans, pay_loan
 from disbursements.record import Books, due_to_record, end_lease, record_one
 from disbursements.resend import due_again, send_again, take_back_unsent
-from disbursements.serve import decide_for, fetch_for, open_shop
+from disbursements.serve import decide_for, fetch_for, note_error, open_shop
 from disbursements.settle import apply_callback, left_over_callbacks, unread_callbacks
 from disbursements.shop import Shop
 from loans.models import LoanStatus, LoanTracking
@@ -159,6 +159,7 @@ def pay(pk: int) -> None:
     shop = _shop_for(_only(_partner_of_pending.all(loan=pk)))
     if shop is not None:
         pay_loan(pk, shop)
+        _tell_trouble(shop)
 
 
 @app.task(name=Job.RESEND)
@@ -167,6 +168,7 @@ def resend(pk: int) -> None:
     shop = _shop_for(_partner_of(pk))
     if shop is not None:
         send_again(pk, shop)
+        _tell_trouble(shop)
 
 
 @app.task(name=Job.SETTLE, retry=READ_AGAIN)
@@ -289,12 +291,19 @@ def _shop_for(partner_id: int | None) -> Shop | None:
     return visit.shop if visit and visit.shop and visit.shop.takes_more else None
 
 
+def _tell_trouble(shop: Shop) -> None:
+    """Say on the partner what has no hold to say it: a loan that cannot be read looks ready."""
+    if shop.error:
+        note_error(shop.partner, shop.error)
+
+
 def _begin_visit(partner_id: int) -> Visit:
     partner = Partner.objects.prefetch_related("products").get(pk=partner_id)
     try:
         shop: Shop | None = open_shop(partner, TriggeredBy.SCHEDULE)
     except (MifosError, NotConfigured) as exc:
         logger.warning("partner %s cannot be served now: %s", partner.slug, exc)
+        note_error(partner, str(exc))
         shop = None
     return Visit(
         shop=shop,

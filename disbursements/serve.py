@@ -107,7 +107,7 @@ def process_for(partner: Partner, orders: Orders) -> PartnerProcess:
         logger.exception("processing for partner %s failed", partner.slug)
         report.error = "Processing failed inside Loan Poll; see the log"
     if report.error:
-        _note_error(partner, report.error)
+        note_error(partner, report.error)
     report.seconds = time.monotonic() - started
     return report
 
@@ -261,7 +261,8 @@ def _updated(loan: LoanReport, row: dict[str, Any]) -> LoanReport:
     )
 
 
-def _note_error(partner: Partner, error: str) -> None:
+def note_error(partner: Partner, error: str) -> None:
+    """Write on the partner why something of it could not be served."""
     Partner.objects.filter(pk=partner.pk).update(
         last_error=error[:500], last_error_at=timezone.now()
     )

@@ -13,7 +13,12 @@ from django.utils import timezone
 
 from disbursements.ask import SILENT, ask_one
 from disbursements.claiming import is_its_rail
-from disbursements.models import AttemptStatus, DisbursementRequest, ResolutionOutcome
+from disbursements.models import (
+    MONEY_MOVED,
+    AttemptStatus,
+    DisbursementRequest,
+    ResolutionOutcome,
+)
 from disbursements.moves import StaleAttempt, locked_attempt, note_on_attempt
 from disbursements.pages.actions import OUTCOME_WORDS, Kind
 from disbursements.pages.cases import Case
@@ -225,6 +230,8 @@ def _confirm(case: Case, order: Order) -> str:
         return f"Settled as paid. {RECORD_BY_HAND}"
     if case.proposal.outcome == ResolutionOutcome.PAID:
         return "Settled as paid. Mifos X is told at the next pass, if it does not know yet."
+    if case.proposal.disbursement_request.status in MONEY_MOVED:
+        return "Settled as not paid. Undo the disbursement in Mifos X; it is paid in a new cycle."
     return "Settled as not paid. An operator may now pay again."
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from disbursements import jobs
 from disbursements.process import due_loans, pay_due_loans
 from disbursements.record import record_paid
 from disbursements.tests.making import make_attempt, make_loan, make_partner, make_product
@@ -52,6 +53,23 @@ def test_the_others_are_paid_and_it_is_told(count: int, mifos: MifosClient, http
 
     assert len(mpesa.orders) == 1
     assert "cannot be used" in shop.error
+
+
+def test_a_worker_tells_it_too(
+    mifos: MifosClient, http: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partner = make_partner()
+    make_product(partner)
+    peer = FakeMifos()
+    loan = make_loan(partner)
+    peer.loans[loan.loan_id] = odd(mifos, http)
+    shop = make_shop(whole(partner), peer, FakeMpesa())
+    monkeypatch.setattr(jobs, "_shop_for", lambda partner_id: shop)
+
+    jobs.pay(loan.pk)
+
+    partner.refresh_from_db()
+    assert "cannot be used" in partner.last_error
 
 
 def test_a_mifos_that_is_away_is_given_up() -> None:
