@@ -23,6 +23,7 @@ from disbursements.moves import (
     move_attempt,
     note_on_attempt,
 )
+from disbursements.receipts import is_struck
 from disbursements.sending import backoff_seconds
 from loans.audit import note_change
 from loans.models import LoanEvent, LoanStatus, LoanTracking, ReviewReason
@@ -54,6 +55,10 @@ _attempt = Rows(
 LEASE_SECONDS = 300  # another pass leaves an attempt alone that is being recorded now
 CHECKER_PATIENCE = timedelta(hours=24)
 BUSY_PATIENCE = timedelta(hours=1)
+NOT_PAID_AFTER_ALL = (
+    "Two people said that this loan was not paid, so Mifos X is told nothing: pay the client "
+    "another way and disburse the loan there by hand, or have it rejected there"
+)
 # Causes that are over once the disbursement is verified in Mifos X.
 SETTLED_BY_RECORD = frozenset(
     {
@@ -126,6 +131,9 @@ def _record(attempt: DisbursementRequest, loan: LoanDetail, books: Books) -> boo
     found = _look(attempt, loan)
     if found is not None:
         return found
+    if is_struck(attempt.transaction_receipt):
+        _call(attempt, NOT_PAID_AFTER_ALL, ReviewReason.BOOKS_DIFFER)
+        return False
     if attempt.mifos_command_id is not None:
         return _wait_for_checker(attempt, books.mifos)
     if not loan.waiting_for_disbursal:
@@ -515,12 +523,16 @@ def _waits_too_long(attempt: DisbursementRequest) -> bool:
     return timezone.now() - (attempt.paid_at or timezone.now()) > BUSY_PATIENCE
 
 
-def _call(attempt: DisbursementRequest, message: str) -> None:
-    """Call a person to what Mifos X takes back by no means, until two of them have settled it."""
+def _call(
+    attempt: DisbursementRequest,
+    message: str,
+    reason: ReviewReason = ReviewReason.PAID_NOT_RECORDED,
+) -> None:
+    """Call a person to what ends by itself by no means, until two of them have settled it."""
     if _is_settled(attempt, message):
         _later(attempt, message)
     else:
-        _alarm(attempt, ReviewReason.PAID_NOT_RECORDED, message)
+        _alarm(attempt, reason, message)
 
 
 def _alarm(attempt: DisbursementRequest, reason: ReviewReason, message: str) -> None:

@@ -240,11 +240,8 @@ def _unpaid_refusal(attempt: DisbursementRequest) -> str:
     receipt = attempt.transaction_receipt
     if is_struck(receipt):
         return ""  # it was said before; people may be called to its loan for something else since
-    if not was_called(attempt.loan_tracking, not_its_own(receipt)):
-        return f"M-Pesa proved it paid (receipt {receipt})."
-    if attempt.status != AttemptStatus.COMPLETED:
-        return "Mifos X is being told that it was paid: say so once it shows the disbursement."
-    return ""
+    is_its_own = not was_called(attempt.loan_tracking, not_its_own(receipt))
+    return f"M-Pesa proved it paid (receipt {receipt})." if is_its_own else ""
 
 
 def _taken(receipt: str) -> str:
@@ -286,8 +283,8 @@ def _correct_receipt(
     *,
     now: datetime,
 ) -> None:
-    """Free a receipt for the loan that it paid. Mifos X shows this loan as disbursed still, with
-    it: a person corrects that, or undoes it if this one was not paid, and only a new cycle, which
+    """Free a receipt for the loan that it paid. Does Mifos X show this loan as disbursed with it,
+    then a person corrects that, or undoes it if this one was not paid, and only a new cycle, which
     another approves, pays it."""
     if resolution.receipt == attempt.transaction_receipt:
         return
@@ -297,7 +294,7 @@ def _correct_receipt(
         return
     else:
         receipt = struck(attempt)
-        then = "Undo the disbursement in Mifos X; the loan can then be paid in a new cycle"
+        then = "Undo the disbursement in Mifos X, if it is there; the loan is paid in a new cycle"
     note_on_attempt(attempt, transaction_receipt=receipt)
     note_change(
         loan,

@@ -231,7 +231,7 @@ def _confirm(case: Case, order: Order) -> str:
     if case.proposal.outcome == ResolutionOutcome.PAID:
         return "Settled as paid. Mifos X is told at the next pass, if it does not know yet."
     if case.proposal.disbursement_request.status in MONEY_MOVED:
-        return "Settled as not paid. Undo the disbursement in Mifos X; it is paid in a new cycle."
+        return "Settled as not paid. If Mifos X shows the disbursement, undo it there."
     return "Settled as not paid. An operator may now pay again."
 
 

@@ -8,16 +8,18 @@ lets the client be paid a second time.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.utils import timezone
 
 from disbursements.evidence import apply_verdict
 from disbursements.models import AttemptStatus, DisbursementRequest, ResolutionOutcome
-from disbursements.moves import locked_attempt
-from disbursements.record import complete
+from disbursements.record import Books, complete, record_one
 from disbursements.resolve import ResolutionRefused
 from disbursements.tests.making import make_partner
-from loans.models import LoanStatus
+from disbursements.tests.peers import FakeMifos
+from loans.models import LoanStatus, ReviewReason
 from mifos.client import Disbursal
 from tests.audit.test_31_mends_of_the_first import LATE
 from tests.audit.test_169_the_loan_that_a_receipt_was_given_to import said_by_people
@@ -84,13 +86,23 @@ def test_what_mpesa_gave_to_no_other_is_not_taken_back(given: DisbursementReques
         said_by_people(given, ResolutionOutcome.NOT_PAID)
 
 
-def test_what_mifos_is_being_told_of_is_not_taken_back_yet() -> None:
+def test_what_was_taken_back_before_it_was_recorded_is_not_recorded() -> None:
     given = open_payment(make_partner())
     said_by_people(given, ResolutionOutcome.PAID, LATE.receipt)
     apply_verdict(open_payment(given.partner).pk, LATE, now=timezone.now())
+    said_by_people(given, ResolutionOutcome.NOT_PAID)
+    mifos: Any = FakeMifos()
+    mifos.know(loan_of(given))
 
-    with pytest.raises(ResolutionRefused, match="is being told"):
-        said_by_people(given, ResolutionOutcome.NOT_PAID)
+    for _ in range(2):
+        DisbursementRequest.objects.update(next_record_at=timezone.now())
+        assert not record_one(given.pk, Books(partner=given.partner, mifos=mifos))
 
-    with locked_attempt(given.pk) as (attempt, _):
-        assert attempt.transaction_receipt == LATE.receipt
+    assert mifos.orders == []
+    assert loan_of(given).review_reason == ReviewReason.BOOKS_DIFFER
+
+    said_by_people(given, ResolutionOutcome.NOT_PAID)  # a person disburses it by hand meanwhile
+    DisbursementRequest.objects.update(next_record_at=timezone.now())
+    record_one(given.pk, Books(partner=given.partner, mifos=mifos))
+
+    assert not loan_of(given).review_reason
