@@ -12,9 +12,9 @@ from django.utils import timezone
 from disbursements.claiming import is_its_rail, is_stale
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import locked_attempt
-from disbursements.record import call_to_unrecorded
 from disbursements.schedule import is_too_late, next_question_at
 from disbursements.sending import doubt, recheck_max_age, stop_shortcode
+from disbursements.unrecorded import call_to_unrecorded
 from loans.audit import note_change
 from loans.models import ReviewReason
 from loans.review import raise_review_locked

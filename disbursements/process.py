@@ -12,11 +12,11 @@ from django.db.models import Case, Q, When
 
 from disbursements.claiming import Claim, Terms, call_person, claim, is_stale
 from disbursements.models import AttemptStatus, DisbursementRequest
-from disbursements.record import is_ours
 from disbursements.reports import LoanOutcome, LoanReport
 from disbursements.reread import FreshLoan, LoanGone, Preflight, read_fresh
 from disbursements.sending import Answer, recheck_max_age, send
 from disbursements.shop import Shop
+from disbursements.shown import is_ours
 from loans.approvals import expire_approvals
 from loans.audit import lock_loan, note_change
 from loans.decide import RECHECK_HOLDS, set_hold

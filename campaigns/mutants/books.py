@@ -5,6 +5,7 @@ from __future__ import annotations
 from campaigns.mutants.patching import Edit, Mutant, prop, scenario
 
 RECORD = "disbursements/record.py"
+SHOWN = "disbursements/shown.py"
 FETCH = "loans/fetch.py"
 REFRESH = "loans/refresh.py"
 GATES = "loans/gates.py"
@@ -23,6 +24,8 @@ RECORD_MUTANTS = (
             Edit(
                 RECORD,
                 '    return _verify(attempt, mifos, otherwise="Mifos X said disbursed',
+                "    from disbursements.shown import complete\n"
+                "    from mifos.client import Disbursal\n"
                 "    said = Disbursal(\n"
                 "        transaction_id=0,\n        amount=attempt.principal,\n"
                 "        date=None,\n        is_reversed=False,\n"
@@ -52,10 +55,10 @@ RECORD_MUTANTS = (
         (
             Edit(
                 RECORD,
-                "    found = _look(attempt, loan)\n"
+                "    found = look(attempt, loan)\n"
                 "    if found is not None:\n        return found\n"
-                "    if attempt.mifos_command_id",
-                "    if attempt.mifos_command_id",
+                "    if is_struck",
+                "    if is_struck",
             ),
         ),
         scenario("a_record_whose_answer_was_lost_is_found_and_not_repeated"),
@@ -65,7 +68,7 @@ RECORD_MUTANTS = (
         "cash paid by a clerk is taken for our payment",
         (
             Edit(
-                RECORD,
+                SHOWN,
                 "    return bool(receipt) and disbursal.receipt_number == receipt\n",
                 "    return True\n",
             ),
@@ -77,9 +80,9 @@ RECORD_MUTANTS = (
         "a record that a person undid is posted again",
         (
             Edit(
-                RECORD,
-                "        if ours:\n            _alarm(",
-                "        if False:\n            _alarm(",
+                SHOWN,
+                "        if ours:\n            alarm(",
+                "        if False:\n            alarm(",
             ),
         ),
         scenario("a_record_undone_by_a_person_is_never_posted_again"),
@@ -90,8 +93,8 @@ RECORD_MUTANTS = (
         (
             Edit(
                 RECORD,
-                "    if attempt.mifos_command_id is not None:\n        return _wait",
-                "    if False:\n        return _wait",
+                "    if attempt.mifos_command_id is not None:\n        return wait",
+                "    if False:\n        return wait",
             ),
         ),
         scenario("a_waiting_checker_is_not_asked_twice"),

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from disbursements.ask import SILENT, ask_one
+from disbursements.checker import tell_again
 from disbursements.claiming import is_its_rail
 from disbursements.models import (
     MONEY_MOVED,
@@ -23,7 +24,7 @@ from disbursements.moves import StaleAttempt, locked_attempt, note_on_attempt
 from disbursements.pages.actions import OUTCOME_WORDS, Kind
 from disbursements.pages.cases import Case
 from disbursements.pages.wording import money, without_phones
-from disbursements.record import Books, record_one, tell_again
+from disbursements.record import Books, record_one
 from disbursements.resolve import (
     RECORD_BY_HAND,
     ResolutionRefused,

@@ -14,7 +14,7 @@ from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.reconcile.cases import Case
 from disbursements.reconcile.differences import Difference, DifferenceKind
 from disbursements.reconcile.window import paid_on
-from disbursements.record import is_ours
+from disbursements.shown import is_ours
 from loans.models import LoanStatus, ReviewReason
 from loans.refresh import DISBURSED_BY_HAND, MIFOS_STATUS_WORDS
 from mifos.client import Disbursal, LoanDetail

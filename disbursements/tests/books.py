@@ -18,8 +18,8 @@ from disbursements.claiming import Claim, Terms, claim
 from disbursements.models import DisbursementRequest, TriggeredBy
 from disbursements.moves import locked_attempt
 from disbursements.outcomes import mark_paid
-from disbursements.record import complete
 from disbursements.sending import note_answer
+from disbursements.shown import complete
 from disbursements.tests.making import make_loan, make_receipt
 from disbursements.verdicts import Proof, Verdict
 from loans.audit import EventDraft, note_on_loan

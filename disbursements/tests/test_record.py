@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from disbursements.checker import tell_again
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import locked_attempt
-from disbursements.record import Books, record_one, record_paid, tell_again
+from disbursements.record import Books, record_one, record_paid
 from disbursements.tests.making import make_attempt, make_loan, make_partner, make_receipt
 from disbursements.tests.peers import FakeMifos, detail_of, disbursal_of
 from loans.models import LoanEvent, LoanStatus, LoanTracking, ReviewReason

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from disbursements.models import AttemptStatus
-from disbursements.record import Books, complete, record_one
+from disbursements.record import Books, record_one
+from disbursements.shown import complete
 from disbursements.tests.making import make_attempt, make_loan, make_partner
 from disbursements.tests.peers import FakeMifos, disbursal_of
 from loans.models import LoanStatus, LoanTracking

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from disbursements.record import CHECKER_PATIENCE
 from disbursements.tests.test_record import Scene
+from disbursements.unrecorded import CHECKER_PATIENCE
 from loans.models import ReviewReason
 from mifos.client import AwaitingChecker, CommandState, MifosClient, MifosUnreachable
 from mifos.tests.conftest import BASE, http, mifos

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from disbursements.checker import tell_again
 from disbursements.moves import locked_attempt
-from disbursements.record import Books, record_one, tell_again
+from disbursements.record import Books, record_one
 from disbursements.tests.peers import FakeMifos
 from disbursements.tests.test_record import Scene
 from mifos.client import AwaitingChecker, CommandState

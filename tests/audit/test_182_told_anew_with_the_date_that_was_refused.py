@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from disbursements.checker import tell_again
 from disbursements.moves import locked_attempt
-from disbursements.record import tell_again
 from disbursements.tests.peers import FakeMifos
 from disbursements.tests.test_record import Scene
 from loans.models import ReviewReason

@@ -13,9 +13,10 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from disbursements.checker import tell_again
 from disbursements.moves import locked_attempt
-from disbursements.record import CHECKER_PATIENCE, tell_again
 from disbursements.tests.test_record import Scene
+from disbursements.unrecorded import CHECKER_PATIENCE
 from loans.models import ReviewReason
 from mifos.client import AwaitingChecker, CommandState
 

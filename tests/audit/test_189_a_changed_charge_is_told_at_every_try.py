@@ -13,8 +13,8 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
+from disbursements.checker import tell_again
 from disbursements.moves import locked_attempt
-from disbursements.record import tell_again
 from disbursements.tests.test_record import Scene
 from loans.models import ReviewReason
 from mifos.client import AwaitingChecker, CommandState, MifosBusy

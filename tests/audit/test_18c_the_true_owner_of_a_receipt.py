@@ -15,8 +15,9 @@ from django.utils import timezone
 
 from disbursements.evidence import apply_verdict
 from disbursements.models import AttemptStatus, DisbursementRequest, ResolutionOutcome
-from disbursements.record import Books, complete, record_one
+from disbursements.record import Books, record_one
 from disbursements.resolve import ResolutionRefused
+from disbursements.shown import complete
 from disbursements.tests.making import make_partner
 from disbursements.tests.peers import FakeMifos
 from loans.models import LoanStatus, ReviewReason

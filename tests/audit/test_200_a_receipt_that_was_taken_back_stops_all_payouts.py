@@ -24,8 +24,8 @@ from disbursements.reconcile.coherence import breaches
 from disbursements.reconcile.follow_up import follow_up
 from disbursements.reconcile.proofs import unproven
 from disbursements.reconcile.window import Window
-from disbursements.record import complete
 from disbursements.resolve import ResolutionRefused
+from disbursements.shown import complete
 from disbursements.tests.books import sent_attempt
 from disbursements.tests.making import make_partner, make_product
 from loans.models import ReviewReason

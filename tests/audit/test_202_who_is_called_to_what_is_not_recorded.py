@@ -16,8 +16,8 @@ import pytest
 from django.utils import timezone
 
 from disbursements.models import DisbursementRequest
-from disbursements.record import call_to_unrecorded
 from disbursements.tests.test_record import Scene
+from disbursements.unrecorded import call_to_unrecorded
 from loans.models import ReviewReason
 from loans.review import raise_review
 from mifos.client import MifosCredentials

@@ -16,7 +16,8 @@ from django.utils import timezone
 from disbursements.ask import call_people
 from disbursements.evidence import apply_verdict
 from disbursements.models import AttemptStatus
-from disbursements.record import Books, complete, record_one
+from disbursements.record import Books, record_one
+from disbursements.shown import complete
 from disbursements.tests.making import make_attempt, make_loan, make_partner, make_receipt
 from disbursements.tests.peers import FakeMifos, detail_of, disbursal_of
 from disbursements.verdicts import Proof, Verdict

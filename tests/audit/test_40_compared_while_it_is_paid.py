@@ -21,7 +21,7 @@ from disbursements.models import DisbursementRequest
 from disbursements.reconcile import run as running
 from disbursements.reconcile.run import Order, reconcile
 from disbursements.reconcile.window import Window
-from disbursements.record import complete
+from disbursements.shown import complete
 from disbursements.statement import read_statement
 from disbursements.tests.books import (
     WAITING,
