@@ -13,7 +13,13 @@ from disbursements.models import (
     DisbursementRequest,
 )
 from disbursements.moves import Move, move_attempt, note_on_attempt
-from disbursements.receipts import Given, given_elsewhere, is_held_elsewhere, not_its_own
+from disbursements.receipts import (
+    PROVEN_BY,
+    Given,
+    given_elsewhere,
+    is_held_elsewhere,
+    not_its_own,
+)
 from disbursements.schedule import next_question_at
 from disbursements.sending import doubt, fail
 from disbursements.verdicts import Proof, Verdict
@@ -34,7 +40,7 @@ def paid(
         reason = f"Receipt {verdict.receipt} already belongs to {whose}"
         outcome = mismatch(attempt, loan, Verdict(proof=Proof.MISMATCH, reason=reason), now=now)
     else:
-        mark_paid(attempt, loan, verdict, actor="M-Pesa", now=now)
+        mark_paid(attempt, loan, verdict, actor=PROVEN_BY, now=now)
         _call_if_given_elsewhere(attempt, loan, others, now=now)
         outcome = verdict.reason
     for other in others:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from django.db.models import Q
 
 from disbursements.models import (
+    AttemptStatus,
     DisbursementRequest,
     ResolutionOutcome,
     ReviewResolution,
 )
+from loans.models import LoanEvent
 from prepared.statements import Slot, Tuples
 
+PROVEN_BY = "M-Pesa"  # the actor of a move to paid that no person made
 NOT_ITS_OWN = "NOT-"  # before a receipt that is another loan's: what is closed as paid keeps one
 LOAN_OF_ANOTHER = "a loan of another lender"  # and no more: this lender's staff read it
 # Another lender may pay from the same shortcode. By the loan's receipt, which has an index.
@@ -88,6 +91,18 @@ def was_corrected(attempt: DisbursementRequest, proven: str) -> bool:
         is_of_it = held.split("-")[1] in {proven, *said.values_list("receipt", flat=True)}
         return is_of_it and said.filter(outcome=ResolutionOutcome.NOT_PAID).exists()
     return said.filter(outcome=ResolutionOutcome.PAID, receipt=held).exists()
+
+
+def is_proven(attempt: DisbursementRequest) -> bool:
+    """Did M-Pesa itself prove the receipt it was paid with? People may have repeated it, or have
+    given it to another attempt of the same loan."""
+    moves = LoanEvent.objects.filter(
+        loan_tracking=attempt.loan_tracking_id,
+        disbursement_request_id=attempt.pk,
+        to_status=AttemptStatus.PAID,
+        actor=PROVEN_BY,
+    )
+    return moves.exists()
 
 
 def is_held_elsewhere(attempt: DisbursementRequest, receipt: str) -> bool:

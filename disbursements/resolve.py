@@ -24,6 +24,7 @@ from disbursements.questioned import questioned
 from disbursements.receipts import (
     given_elsewhere,
     is_held_elsewhere,
+    is_proven,
     is_struck,
     not_its_own,
     struck,
@@ -240,7 +241,7 @@ def _unpaid_refusal(attempt: DisbursementRequest) -> str:
     receipt = attempt.transaction_receipt
     if is_struck(receipt):
         return ""  # it was said before; people may be called to its loan for something else since
-    is_its_own = not was_called(attempt.loan_tracking, not_its_own(receipt))
+    is_its_own = is_proven(attempt) or not was_called(attempt.loan_tracking, not_its_own(receipt))
     return f"M-Pesa proved it paid (receipt {receipt})." if is_its_own else ""
 
 
