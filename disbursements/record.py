@@ -51,6 +51,10 @@ NOT_PAID_AFTER_ALL = (
     "Two people said that this loan was not paid, so Mifos X is told nothing: pay the client "
     "another way and disburse the loan there by hand, or have it rejected there"
 )
+WAITS_AND_NOT_PAID = (
+    "Two people said that this loan was not paid, and a record of it waits for a checker in Mifos "
+    "X: have it rejected there, then pay the client another way and disburse the loan by hand"
+)
 
 
 @dataclass(kw_only=True)
@@ -114,7 +118,9 @@ def _record(attempt: DisbursementRequest, loan: LoanDetail, books: Books) -> boo
     if found is not None:
         return found
     if is_struck(attempt.transaction_receipt):
-        call(attempt, NOT_PAID_AFTER_ALL, ReviewReason.BOOKS_DIFFER)
+        is_told = attempt.mifos_command_id is not None
+        why = WAITS_AND_NOT_PAID if is_told else NOT_PAID_AFTER_ALL
+        call(attempt, why, ReviewReason.BOOKS_DIFFER)
         return False
     if attempt.mifos_command_id is not None:
         return wait_for_checker(attempt, books.mifos)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.utils import timezone
 
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import Move, locked_attempt, move_attempt
+from disbursements.receipts import is_struck
 from disbursements.unrecorded import SETTLED_BY_RECORD, alarm, is_settled
+from loans.audit import note_change
 from loans.models import LoanStatus, LoanTracking, ReviewReason
+from loans.review import raise_review_locked
 from mifos.client import Disbursal, LoanDetail
+
+RECORDED_AFTER_ALL = (
+    "Two people said that this loan was not paid, and Mifos X shows our disbursement of it: undo "
+    "it there; the loan is paid in a new cycle"
+)
 
 
 def look(attempt: DisbursementRequest, loan: LoanDetail) -> bool | None:
@@ -104,7 +114,26 @@ def complete(attempt: DisbursementRequest, disbursal: Disbursal, *, reason: str 
                 },
             ),
         )
+        if is_struck(current.transaction_receipt) and not disbursal.is_reversed and not reason:
+            _call_to_undo(current, loan, now=now)
     return True
+
+
+def _call_to_undo(attempt: DisbursementRequest, loan: LoanTracking, *, now: datetime) -> None:
+    """Mifos X was being told, or its checker asked, when two people took the receipt back."""
+    facts = {"disbursement_request_id": attempt.pk}
+    reason = ReviewReason.BOOKS_DIFFER
+    raise_review_locked(loan, reason, message=RECORDED_AFTER_ALL, now=now, **facts)
+    if loan.review_reason == reason and loan.error_message != RECORDED_AFTER_ALL:
+        # Called before, to what is over by now.
+        note_change(
+            loan,
+            actor="system",
+            reason=RECORDED_AFTER_ALL,
+            at=now,
+            details={"review": reason.value, **facts},
+            error_message=RECORDED_AFTER_ALL,
+        )
 
 
 def _settled(loan: LoanTracking) -> dict[str, object]:
