@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from disbursements.models import AttemptStatus, DisbursementRequest
 from disbursements.moves import locked_attempt
+from disbursements.receipts import NOT_ITS_OWN
 from disbursements.sending import backoff_seconds
 from loans.audit import note_change
 from loans.models import LoanEvent, ReviewReason
@@ -36,7 +37,7 @@ def call_to_unrecorded(partner: Partner, *, now: datetime) -> None:
         status=AttemptStatus.PAID,
         paid_at__lt=now - CHECKER_PATIENCE,
         loan_tracking__review_reason="",
-    )
+    ).exclude(transaction_receipt__startswith=NOT_ITS_OWN)
     for pk in list(late.values_list("pk", flat=True)):
         with locked_attempt(pk) as (attempt, loan):
             if attempt.status == AttemptStatus.PAID and _is_unrecorded_too_long(attempt, now=now):

@@ -11,6 +11,7 @@ from typing import Any
 from django.utils import timezone
 
 from disbursements.models import AttemptStatus, DisbursementRequest
+from disbursements.receipts import is_struck
 from disbursements.reconcile.cases import Case
 from disbursements.reconcile.differences import Difference, DifferenceKind
 from disbursements.reconcile.window import paid_on
@@ -85,6 +86,7 @@ def _wrongly_recorded(
                 f"{attempt.transaction_receipt}",
                 attempt,
                 mifos=each.receipt_number or "none",
+                is_quiet=is_struck(attempt.transaction_receipt),  # people know: to be undone
             )
         if each.date not in plausible_dates(attempt):
             yield _difference(

@@ -12,6 +12,7 @@ from typing import Any
 from django.utils import timezone
 
 from disbursements.models import MONEY_MOVED, AttemptStatus, DisbursementRequest
+from disbursements.receipts import is_struck
 from disbursements.reconcile.differences import Difference, DifferenceKind
 from disbursements.reconcile.suggestions import Suggestions
 from disbursements.reconcile.window import Window, moved_at
@@ -230,8 +231,10 @@ def _explained(
                 else DifferenceKind.RECEIPT_MISSING_IN_STATEMENT
             )
             where = "recorded in Mifos X" if is_recorded else "paid with us"
-            said = f"Receipt {attempt.transaction_receipt} is {where}, and the statement lacks it"
-            yield _about(attempt, None, kind, said, mpesa="not in the statement")
+            receipt = attempt.transaction_receipt
+            said = f"Receipt {receipt} is {where}, and the statement lacks it"
+            facts = {"mpesa": "not in the statement", "is_quiet": is_struck(receipt)}
+            yield _about(attempt, None, kind, said, **facts)
 
 
 def _reversals(comparison: Comparison) -> Iterator[Difference]:
