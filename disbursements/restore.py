@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 
 from disbursements.models import (
     OPEN_STATES,
@@ -55,9 +55,11 @@ def hold_unpaid(*, actor: str, now: datetime) -> int:
 
 def not_read_since(now: datetime) -> list[str]:
     """Return the lenders whose waiting list was not read just now: what was approved there since
-    the backup is not known, and so not held."""
+    the backup is not known, and so not held. The last reading may be the backup's own, so that
+    no trouble may have come after it."""
     polled = Partner.objects.filter(is_active=True, is_mifos_configured=True)
-    read = polled.filter(last_poll_succeeded_at__gte=now - JUST_NOW)
+    is_well = Q(last_error_at=None) | Q(last_error_at__lte=F("last_poll_succeeded_at"))
+    read = polled.filter(is_well, last_poll_succeeded_at__gte=now - JUST_NOW)
     return list(polled.exclude(pk__in=read).order_by("slug").values_list("slug", flat=True))
 
 
