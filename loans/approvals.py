@@ -16,6 +16,7 @@ from loans.phones import mask_msisdn
 # Whose loan it is, and for what: of the loan, where the request names the amount and the phone.
 SAME_LOAN = ("client_id", "product_id", "approved_on")
 DECLINED_BY = "Declined by "  # and the name, at the head of the hold that it is
+HALF_A_HOLD = 150  # characters: two causes share one column; the history has both in full
 
 
 class ApprovalRefused(Exception):
@@ -103,7 +104,8 @@ def _answer(
             state=state, decided_by=by, decided_at=now, reason=reason[:500]
         )
         # Held for something else already: whoever releases it must know of both.
-        why = (f"{DECLINED_BY}{by.get_username()}: {reason}"[:300], loan.staff_hold)
+        room = HALF_A_HOLD if loan.staff_hold else 2 * HALF_A_HOLD
+        why = (f"{DECLINED_BY}{by.get_username()}: {reason}"[:room], loan.staff_hold)
         declined = {"staff_hold": "; ".join(each for each in why if each)[:300]}
         note_change(
             loan,
