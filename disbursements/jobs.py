@@ -303,7 +303,8 @@ def _begin_visit(partner_id: int) -> Visit:
         shop: Shop | None = open_shop(partner, TriggeredBy.SCHEDULE)
     except (MifosError, NotConfigured) as exc:
         logger.warning("partner %s cannot be served now: %s", partner.slug, exc)
-        note_error(partner, str(exc))
+        if partner.is_mpesa_configured or isinstance(exc, MifosError):  # else it needs no shop
+            note_error(partner, str(exc))
         shop = None
     return Visit(
         shop=shop,
