@@ -121,9 +121,10 @@ def complete(attempt: DisbursementRequest, disbursal: Disbursal, *, reason: str 
 
 def _call_to_undo(attempt: DisbursementRequest, loan: LoanTracking, *, now: datetime) -> None:
     """Mifos X was being told, or its checker asked, when two people took the receipt back."""
-    facts = {"disbursement_request_id": attempt.pk}
     reason = ReviewReason.BOOKS_DIFFER
-    raise_review_locked(loan, reason, message=RECORDED_AFTER_ALL, now=now, **facts)
+    raise_review_locked(
+        loan, reason, message=RECORDED_AFTER_ALL, now=now, disbursement_request_id=attempt.pk
+    )
     if loan.review_reason == reason and loan.error_message != RECORDED_AFTER_ALL:
         # Called before, to what is over by now.
         note_change(
@@ -131,7 +132,7 @@ def _call_to_undo(attempt: DisbursementRequest, loan: LoanTracking, *, now: date
             actor="system",
             reason=RECORDED_AFTER_ALL,
             at=now,
-            details={"review": reason.value, **facts},
+            details={"review": reason.value, "disbursement_request_id": attempt.pk},
             error_message=RECORDED_AFTER_ALL,
         )
 
