@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from playwright.sync_api import Browser, Page
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.browser.places import EMPTY_PLACES, PLACES, Place, sign_in
 from tests.browser.scene import PASSWORD, Scene
@@ -34,9 +35,20 @@ def look(page: Page, place: Place) -> list[str]:
         page.set_viewport_size({"width": width, "height": height})
         if width in AXE_AT:
             found += [f"{place.name} at {width}: {violation}" for violation in page.evaluate(RUN)]
-        if page.evaluate("document.documentElement.scrollWidth") > width:
+        if not fits(page, width):
             found.append(f"{place.name}: it scrolls sideways at {width}")
     return found
+
+
+def fits(page: Page, width: int) -> bool:
+    """Is nothing wider than the window, once the charts have been drawn anew?"""
+    try:
+        page.wait_for_function(
+            "width => document.documentElement.scrollWidth <= width", arg=width, timeout=2000
+        )
+    except PlaywrightTimeout:
+        return False
+    return True
 
 
 def look_at_all(browser: Browser, url: str, places: tuple[Place, ...], scene: Scene) -> list[str]:
