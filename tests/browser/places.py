@@ -104,14 +104,16 @@ def _products(page: Page, scene: Scene) -> None:
     page.goto("/admin/partners/partner/")
     page.get_by_label("Select this object for an action - Umoja Sacco").check()
     page.get_by_label("Action:").select_option("read_products")
-    page.locator(".actions button[type=submit], .actions [name=index]").first.click()
+    with page.expect_navigation():
+        page.locator(".actions button[type=submit], .actions [name=index]").first.click()
 
 
 def _refused(page: Page, scene: Scene) -> None:
     at("/loan-tracking/{unknown}/resolve")(page, scene)
     page.get_by_label("paid", exact=True).check()
     page.get_by_label("Reason").fill("Line 214 of the statement")
-    page.get_by_role("button", name="Propose").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Propose").click()
 
 
 def _bulk(page: Page, scene: Scene) -> None:
@@ -135,7 +137,8 @@ def _passes(page: Page, scene: Scene) -> None:
 
 def _test(page: Page, scene: Scene) -> None:
     page.goto("/partners")
-    page.get_by_role("button", name="Test connection of Umoja Sacco").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Test connection of Umoja Sacco").click()
 
 
 def _numbers(page: Page, scene: Scene) -> None:
@@ -147,7 +150,8 @@ def _wrong(page: Page, scene: Scene) -> None:
     page.goto("/accounts/login/")
     page.get_by_label("User name").fill("jane.o")
     page.get_by_label("Password").fill("not-it")
-    page.get_by_role("button", name="Sign in").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Sign in").click()
 
 
 def _locked(page: Page, scene: Scene) -> None:
@@ -155,7 +159,8 @@ def _locked(page: Page, scene: Scene) -> None:
         page.goto("/accounts/login/")
         page.get_by_label("User name").fill("nobody.here")
         page.get_by_label("Password").fill("not-it")
-        page.get_by_role("button", name="Sign in").click()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Sign in").click()
 
 
 def _all_paused(page: Page, scene: Scene) -> None:

@@ -28,7 +28,7 @@ RUN = """async () => {
 
 def look(page: Page, place: Place) -> list[str]:
     """Return what axe says against the page, wide and narrow, and where it scrolls sideways."""
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     page.evaluate(AXE)  # not a script of the page: the content policy lets none in
     found = []
     for width, height in WIDTHS.items():
