@@ -12,6 +12,7 @@ from typing import Any
 
 from campaigns.origin import FOLDER, PROJECT, kept, origin
 from campaigns.report import DOCUMENT, last_runs, path_of, read_run, report, tables, write_into
+from campaigns.trees import copied_tree
 
 NAMES = ("faults", "kills", "races", "random", "fuzz")
 WORKERS = 2
@@ -63,11 +64,12 @@ def run(campaign: str, engine: str, given: argparse.Namespace, path: Path) -> bo
     sys.stdout.flush()
     about, started = _about(campaign, engine, given), time.monotonic()
     parts = [path.with_suffix(f".{shard}.part") for shard in range(shards)]
-    workers = [
-        subprocess.Popen(_command(campaign, engine, given, part, shard, shards), cwd=PROJECT)
-        for shard, part in enumerate(parts)
-    ]
-    codes = [worker.wait() for worker in workers]
+    with copied_tree() as tree:  # or a change beside a run of hours would be half in it
+        workers = [
+            subprocess.Popen(_command(campaign, engine, given, part, shard, shards), cwd=tree)
+            for shard, part in enumerate(parts)
+        ]
+        codes = [worker.wait() for worker in workers]
     lines = [part.read_text() for part in parts if part.exists()]
     about["wall_seconds"] = round(time.monotonic() - started, 1)
     path.write_text(json.dumps(about) + "\n" + "".join(lines))
@@ -109,7 +111,7 @@ def _about(campaign: str, engine: str, given: argparse.Namespace) -> dict[str, A
 def _path_for(campaign: str, engine: str, given: argparse.Namespace) -> Path:
     """A replay or a short set does not take the place of the long run in the report."""
     if given.out:
-        return Path(given.out)
+        return Path(given.out).resolve()
     path = path_of(campaign, engine)
     return path.with_suffix(".aside") if given.only or given.short else path
 

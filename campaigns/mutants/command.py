@@ -17,11 +17,11 @@ from campaigns.mutants.running import (
     Outcome,
     Verdict,
     all_tests,
-    copied_tree,
     run_tests,
     try_mutant,
 )
 from campaigns.origin import keep
+from campaigns.trees import copied_tree
 
 
 def main(arguments: list[str]) -> int:

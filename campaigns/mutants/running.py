@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,17 +13,6 @@ from pathlib import Path
 from campaigns.mutants.patching import Mutant, StaleMutant
 
 PROJECT = Path(__file__).resolve().parents[2]
-NOT_COPIED = shutil.ignore_patterns(
-    ".*_cache",
-    ".git",
-    ".venv*",
-    ".demo",
-    ".test",
-    ".campaigns",
-    ".hypothesis",
-    "*.sqlite3*",
-    "staticfiles",
-)
 PATIENCE_SECONDS = 600
 TESTS_PASSED, TESTS_FAILED = 0, 1  # pytest's exit codes; any other one is no verdict
 
@@ -47,15 +32,6 @@ class Outcome:
     verdict: Verdict
     seconds: float
     told: str = ""  # the end of the tests' output, when it is not as it should be
-
-
-@contextmanager
-def copied_tree() -> Iterator[Path]:
-    """Give a copy of the project that may be spoilt."""
-    with tempfile.TemporaryDirectory(prefix="loanpoll-mutants-") as folder:
-        tree = Path(folder) / "tree"
-        shutil.copytree(PROJECT, tree, ignore=NOT_COPIED, symlinks=True)
-        yield tree
 
 
 def try_mutant(mutant: Mutant, tree: Path) -> Outcome:

@@ -10,7 +10,8 @@ from django.db import connection
 from campaigns.mutants.catalogue import MUTANTS
 from campaigns.mutants.command import main
 from campaigns.mutants.patching import Edit, StaleMutant
-from campaigns.mutants.running import PROJECT, Verdict, copied_tree, try_mutant
+from campaigns.mutants.running import PROJECT, Verdict, try_mutant
+from campaigns.trees import copied_tree
 
 QUICK = [mutant for mutant in MUTANTS if mutant.quick]
 
