@@ -152,7 +152,8 @@ class Play:
             self.rig.one_pass()
 
     def _let_the_web_finish(self) -> None:
-        """On a busy machine M-Pesa hangs up before our answer is out, and the web works on."""
+        """On a busy machine M-Pesa hangs up before our answer is out, and the web works on. What
+        is not read after that stays so."""
         tables, until = self.rig.engine.tables(), time.monotonic() + WEB_SECONDS
         unread = "SELECT id FROM mpesa_callbacks WHERE applied_at IS NULL"
         while tables.rows(unread) and time.monotonic() < until:
@@ -160,6 +161,7 @@ class Play:
 
     def judge(self) -> Outcome:
         """Read the books and close the schedule."""
+        self._let_the_web_finish()  # a letter of this moment is kept already, and being read
         books = self.look(quiet=True)
         outcome = self.outcome
         self.found += [Violation("life", text) for text in self.rig.wrong]
