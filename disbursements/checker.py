@@ -27,24 +27,30 @@ def tell_again(
     """
     note_on_attempt(attempt, next_record_at=now)
     if loan.review_reason == ReviewReason.CHECKER_REJECTED:
-        _leave_the_key(attempt)
-        note_change(
-            loan,
-            actor=actor,
-            reason="Mifos X is told by a new command, after its checker refused the last",
-            at=now,
-            details={"disbursement_request_id": attempt.pk, "record_key_no": attempt.record_key_no},
-            review_reason="",
-            review_since=None,
-        )
+        _leave_the_key(attempt, loan, actor=actor, now=now, review_reason="", review_since=None)
     elif loan.review_reason == ReviewReason.PAID_NOT_RECORDED and attempt.mifos_command_id is None:
-        _leave_the_key(attempt)
+        _leave_the_key(attempt, loan, actor=actor, now=now)
 
 
-def _leave_the_key(attempt: DisbursementRequest) -> None:
-    """Its date may be what was refused: the loan may have been approved anew since."""
+def _leave_the_key(
+    attempt: DisbursementRequest,
+    loan: LoanTracking,
+    *,
+    actor: str,
+    now: datetime,
+    **columns: object,
+) -> None:
+    """The date, too, may be what was refused: the loan may have been approved anew since."""
     anew = {"mifos_command_id": None, "record_key_no": attempt.record_key_no + 1}
     note_on_attempt(attempt, record_date=None, **anew)
+    note_change(
+        loan,
+        actor=actor,
+        reason="Mifos X is told by a new command, since nothing came of the last",
+        at=now,
+        details={"disbursement_request_id": attempt.pk, "record_key_no": attempt.record_key_no},
+        **columns,
+    )
 
 
 def wait_for_checker(attempt: DisbursementRequest, mifos: MifosClient) -> bool:

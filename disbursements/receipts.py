@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from django.db.models import Q
@@ -76,8 +77,10 @@ def struck(attempt: DisbursementRequest) -> str:
     kept = f"{NOT_ITS_OWN}{attempt.transaction_receipt}"
     before = DisbursementRequest.objects.filter(
         partner=attempt.partner_id, transaction_receipt__startswith=kept
-    ).count()
-    return f"{kept}-{before + 1}" if before else kept
+    )
+    taken = set(before.values_list("transaction_receipt", flat=True))
+    numbered = (f"{kept}-{number}" for number in itertools.count(2))
+    return next(name for name in itertools.chain([kept], numbered) if name not in taken)
 
 
 def was_corrected(attempt: DisbursementRequest, proven: str) -> bool:

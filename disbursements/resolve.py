@@ -205,7 +205,11 @@ def resolution_refusal(
 def _not_in_doubt(
     attempt: DisbursementRequest, loan: LoanTracking, outcome: ResolutionOutcome
 ) -> str:
-    """A closed attempt is settled only to end the review that speaks of it."""
+    """A closed attempt is settled only to end the review that speaks of it, and an accepted one is
+    called unpaid only once a person was called to it: its money may be on the way."""
+    is_early = attempt.status == AttemptStatus.ACCEPTED and not loan.review_reason
+    if is_early and outcome == ResolutionOutcome.NOT_PAID:
+        return "M-Pesa accepted it and has not been silent long enough: its result may still come."
     doubted = questioned(loan)
     if attempt.status in SETTLEABLE or attempt.pk in doubted:
         return ""

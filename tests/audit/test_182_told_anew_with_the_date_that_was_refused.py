@@ -71,6 +71,8 @@ def test_a_dead_key_is_left_on_a_persons_word(is_told: bool) -> None:
 
     keys = [order.idempotency_key[-2:] for order in scene.mifos.orders]
     assert keys == [":1", ":2" if is_told else ":1"]
+    # The trail says so, too, and the new command's day begins with it.
+    assert scene.loan.events.filter(details__record_key_no=2).exists() == is_told
 
 
 def test_a_command_that_waits_is_not_told_twice() -> None:

@@ -66,6 +66,8 @@ def test_the_same_line_settles_nothing_more(
 
 
 def test_the_attempt_that_is_named_is_settled(paid_again: DisbursementRequest) -> None:
+    DisbursementRequest.objects.filter(pk=paid_again.pk).update(status=AttemptStatus.UNKNOWN)
+
     settle(paid_again.loan_tracking, "--attempt", "2")
 
     paid_again.refresh_from_db()

@@ -92,6 +92,7 @@ def test_not_paid_that_was_proposed_before_the_statement_was_read_is_not_confirm
 ) -> None:
     partner, clock = umoja
     attempt = sent_attempt(partner)
+    DisbursementRequest.objects.update(status=AttemptStatus.UNKNOWN)
     said = propose(
         attempt.pk,
         outcome=ResolutionOutcome.NOT_PAID,
@@ -104,7 +105,7 @@ def test_not_paid_that_was_proposed_before_the_statement_was_read_is_not_confirm
     compare(attempt, monkeypatch, tmp_path)
     clock.shift(timedelta(minutes=5))
 
-    with pytest.raises(ResolutionRefused):
+    with pytest.raises(ResolutionRefused, match="spoken of a success"):
         confirm(said.pk, by=User.objects.create(username="achieng"), now=timezone.now())
 
 

@@ -41,9 +41,12 @@ class Command(DatabaseCommand):
             f"{held} unpaid loans are held until somebody releases them: "
             "compare them with the M-PESA statement first."
         )
-        if unread := not_read_since(now):
+        self._name_the_unread(not_read_since(now))
+
+    def _name_the_unread(self, slugs: list[str]) -> None:
+        if slugs:
             self.stdout.write(
-                f"NOT READ: {', '.join(unread)}. What was approved there since the backup is not "
+                f"NOT READ: {', '.join(slugs)}. What was approved there since the backup is not "
                 "held: run fetch_pending_loans until it is read, then this command again, before "
                 "anything is paid."
             )
